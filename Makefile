@@ -1,0 +1,82 @@
+# Nothing is needed but Python 3.11+ and make. What is installed stays inside .venv (to run) and
+# .venv-dev (to check); what is generated, inside .cache.
+
+PYTHON ?= python3
+PORT ?= 8000
+OPENSEARCH_PORT ?= 9200
+PYTEST_ARGS ?=
+
+CACHE := .cache
+SAMPLE := $(CACHE)/sample/catalog.jsonl
+INDEX := $(CACHE)/index
+RUN := .venv/bin/python
+DEV := .venv-dev/bin
+PIP := -m pip --disable-pip-version-check --no-input
+# torch from its CPU index: a third of the download, and no CUDA. Asked briefly, since PyPI has it too.
+TORCH_INDEX := https://download.pytorch.org/whl/cpu
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test lint dev opensearch clean
+
+help:  ## Show this list
+	@sed -n 's/^\([a-z]*\):.*##  *\(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-16s %s\n", $$1, $$2}'
+	@echo
+	@echo "Variables: PYTHON=$(PYTHON) PORT=$(PORT) OPENSEARCH_PORT=$(OPENSEARCH_PORT) PYTEST_ARGS=..."
+
+demo: $(INDEX)/index.json  ## Serve the search page over the sample catalog (PORT=8000)
+	@exec $(RUN) -m demo --index $(INDEX) --port $(PORT)
+
+test: lint  ## Every check that CI runs: lint, types, imports, tests
+	$(DEV)/python -m pytest $(PYTEST_ARGS)
+
+lint: .venv-dev/installed  ## Style, types and import rules alone
+	$(DEV)/ruff check
+	$(DEV)/ruff format --check
+	$(DEV)/mypy
+	$(DEV)/lint-imports
+
+dev: .venv-dev/installed  ## Only set up .venv-dev, with everything to train and to test
+
+opensearch: .venv/opensearch  ## Run a local OpenSearch node until Ctrl-C (OPENSEARCH_PORT=9200)
+	@exec $(RUN) -m qtr_rerank.opensearch.node --port $(OPENSEARCH_PORT)
+
+clean:  ## Remove what the other targets installed and generated
+	rm -rf .venv .venv-dev $(CACHE) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+
+define need_python
+	@command -v "$(PYTHON)" >/dev/null || { \
+	  echo "make: '$(PYTHON)' was not found; install Python 3.11 or newer, or name it: make $(MAKECMDGOALS) PYTHON=/path/to/python3" >&2; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "make: '$(PYTHON)' is $$("$(PYTHON)" --version 2>&1), but Python 3.11 or newer is needed; name one: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }
+endef
+
+# The stamps are touched last, so an installation that was cut short is taken up again.
+.venv/installed: pyproject.toml
+	$(need_python)
+	@echo "Installing into .venv (once; about 100 MB) ..."
+	@"$(PYTHON)" -m venv .venv
+	@$(RUN) $(PIP) install --quiet -e .
+	@touch $@
+
+.venv/opensearch: .venv/installed
+	@$(RUN) $(PIP) install --quiet -e '.[opensearch]'
+	@touch $@
+
+.venv-dev/installed: pyproject.toml
+	$(need_python)
+	@echo "Installing into .venv-dev (once; with torch, so it takes some minutes) ..."
+	@"$(PYTHON)" -m venv .venv-dev
+	@$(DEV)/python -c 'import torch' 2>/dev/null \
+	  || $(DEV)/python $(PIP) install --quiet --timeout 10 --retries 1 --index-url $(TORCH_INDEX) torch 2>/dev/null \
+	  || echo "No torch from $(TORCH_INDEX); taking the one on the package index"
+	@$(DEV)/python $(PIP) install --quiet -e '.[dev]'
+	@touch $@
+
+$(SAMPLE): $(wildcard qtr_rerank/data/sample/*.py) | .venv/installed
+	@.venv/bin/qtr sample $(@D) >/dev/null
+	@touch $@
+
+$(INDEX)/index.json: $(SAMPLE) $(wildcard qtr_rerank/models/*/* indexer/*.py qtr_rerank/features/*.py) | .venv/installed
+	@$(RUN) -m indexer $(SAMPLE) --index $(INDEX)
+	@touch $@

@@ -1,0 +1,122 @@
+"""Icecat, development queries: BM25 against each student and the whole search.
+
+    python experiments/icecat.py QTR_DATA_DIR/icecat [--index DIR] [-o results/icecat.json]
+
+Judged lists: only the judged products of a query are ordered (ties take their expected value).
+Full catalog: all 19,406 products are searched; judged@10 says how many of the first ten anyone
+has judged. No development query was seen in training (qtr_rerank.data.splits).
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from pathlib import Path
+
+import click
+import numpy as np
+
+from indexer.job import IndexSettings, build_index
+from qtr_rerank.data.datasets import open_dataset
+from qtr_rerank.data.splits import split_of
+from qtr_rerank.evaluate.measures import auc, judged_list_ndcg
+from qtr_rerank.evaluate.ranking import evaluate_runs
+from qtr_rerank.evaluate.qrels import read_qrels
+from qtr_rerank.evaluate.runs import read_run
+from qtr_rerank.evaluate.settings import RankingSettings
+from qtr_rerank.records import Product
+from qtr_rerank.retrieve.lexical_tantivy import TantivyLexical
+from qtr_rerank.runtime.scorer import Scorer
+from qtr_rerank.search import SearchEngine
+
+MODELS = ("bert-bilstm", "bert2dnn", "twin")
+
+
+@click.command()
+@click.argument("folder", type=click.Path(exists=True, path_type=Path))
+@click.option("--work", type=click.Path(path_type=Path), default=Path("runs/icecat"))
+@click.option("-o", "--out", type=click.Path(path_type=Path), default=Path("results/icecat.json"))
+def main(folder: Path, work: Path, out: Path) -> None:
+    dataset = open_dataset("icecat", folder)
+    products = list(dataset.catalog())
+    judgments = [one for one in dataset.judgments() if split_of(one.query) == "dev"]
+    judged: dict[str, dict[str, float]] = defaultdict(dict)
+    for one in judgments:
+        judged[one.query][one.product_id] = one.rating
+    report = {
+        "queries": len(judged),
+        "judged pairs": len(judgments),
+        "judged lists": judged_lists(products, judged, work),
+        "full catalog": full_catalog(folder, judged, work),
+    }
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(json.dumps(report, indent=2) + "\n")
+    click.echo(json.dumps(report, indent=2))
+
+
+def judged_lists(
+    products: list[Product], judged: dict[str, dict[str, float]], work: Path
+) -> dict[str, dict[str, float]]:
+    titles = {product.id: product.title for product in products}
+    queries = [query for query, ratings in judged.items() for _ in ratings]
+    ids = [id for ratings in judged.values() for id in ratings]
+    labels = np.array([rating for ratings in judged.values() for rating in ratings.values()])
+    indexes = {
+        "BM25, title": [Product(id=one.id, title=one.title) for one in products],
+        "BM25, all fields": products,
+    }
+    scores = {}
+    for name, catalog in indexes.items():
+        index = TantivyLexical.build(work / name.replace(", ", "-").replace(" ", "-"), catalog)
+        found = {
+            query: {hit.id: hit.score for hit in index.search(query, len(catalog))}
+            for query in judged
+        }
+        scores[name] = np.array(
+            [found[query].get(id, 0.0) for query, id in zip(queries, ids, strict=True)]
+        )
+    for name in MODELS:
+        scores[name] = Scorer.load(name).score_pairs(queries, [titles[id] for id in ids])
+    return {name: _figures(values, labels, queries) for name, values in scores.items()}
+
+
+def _figures(scores: np.ndarray, labels: np.ndarray, queries: list[str]) -> dict[str, float]:
+    per_query = judged_list_ndcg(scores, labels, queries, cutoff=10)
+    return {
+        "nDCG@10": round(float(np.mean(list(per_query.values()))), 4),
+        "AUC(>=2)": round(float(auc(scores, labels >= 2)), 4),
+    }
+
+
+def full_catalog(
+    folder: Path, judged: dict[str, dict[str, float]], work: Path
+) -> dict[str, dict[str, float]]:
+    index = work / "index"
+    settings = IndexSettings(catalog=folder / "products.jsonl.gz", index=index, format="icecat")
+    build_index(settings, [Scorer.load(name) for name in ("twin", "bert-bilstm", "bert2dnn")])
+    qrels = work / "qrels.csv"
+    rows = [f'"{q}",{id},{rating:g}\n' for q, found in judged.items() for id, rating in found.items()]
+    qrels.write_text("query,docid,rating\n" + "".join(rows))
+    with SearchEngine.open(index) as engine:
+        orders = {
+            "BM25, all fields": lambda q: engine._lexical().search(q, 100),
+            "lexical + dense": lambda q: engine.search(q, 100, stage="retrieve").hits,
+            "reranked": lambda q: engine.search(q, 100).hits,
+        }
+        return {name: _run(name, order, judged, qrels, work) for name, order in orders.items()}
+
+
+def _run(name, order, judged, qrels: Path, work: Path) -> dict[str, float]:  # type: ignore[no-untyped-def]
+    from qtr_rerank.trec import trec_query_id
+
+    path = work / f"{name.split(',')[0].replace(' ', '')}.trec"
+    with path.open("w") as run:
+        for query in judged:
+            for rank, hit in enumerate(order(query), start=1):
+                run.write(f"{trec_query_id(query)} Q0 {hit.id} {rank} {1000 - rank} {name[:4]}\n")
+    report = evaluate_runs([read_run(path)], read_qrels(qrels), RankingSettings(allow_missing=True))
+    return report.to_dict() if hasattr(report, "to_dict") else report
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,41 @@
+#!/usr/bin/env bash
+# The recipe of the artifacts in qtr_rerank/models, from clean sources only, every step resumable.
+#
+#   QTR_DATA_DIR=.../data ENCODER=.../all-MiniLM-L6-v2 experiments/ship.sh [RUNS]
+#
+# ENCODER is any local folder or Hugging Face id of all-MiniLM-L6-v2 (Apache-2.0). RUNS (default:
+# runs/ship) keeps what each step leaves behind; a step whose outcome is there is not run again.
+# On 2 CPU cores it takes about an hour, most of it the teacher's.
+set -euo pipefail
+: "${QTR_DATA_DIR:?set it to the folder that holds icecat/ and unlabelled/}"
+ENCODER=${ENCODER:-sentence-transformers/all-MiniLM-L6-v2}
+RUNS=${1:-runs/ship}
+MODELS=${MODELS:-qtr_rerank/models}
+mkdir -p "$RUNS"
+
+step() {  # step OUTCOME COMMAND...: run the command unless its outcome is there
+  local outcome=$1; shift
+  if [ -e "$outcome" ]; then echo "kept  $outcome"; else echo "+ $*"; "$@"; fi
+}
+
+for side in train dev; do
+  step "$RUNS/icecat-$side.parquet" qtr pairs judged icecat "$QTR_DATA_DIR/icecat" \
+    --split "$side" -o "$RUNS/icecat-$side.parquet"
+done
+step "$RUNS/pairs.parquet" qtr pairs synthesize "$QTR_DATA_DIR/unlabelled/titles.tsv.gz" \
+  --source icecat --source wdc --source er_magellan \
+  --queries "$QTR_DATA_DIR/unlabelled/queries.tsv.gz" --query-source wands --query-source icecat \
+  --keep-out "$RUNS/icecat-dev.parquet" -o "$RUNS/pairs.parquet"
+step "$RUNS/labelled.parquet" qtr pairs label "$RUNS/pairs.parquet" \
+  --encoder "$ENCODER" -o "$RUNS/labelled.parquet"
+step "$RUNS/teacher/teacher.json" qtr teacher finetune --encoder "$ENCODER" \
+  --weak "$RUNS/labelled.parquet" --gold "$RUNS/icecat-train.parquet" -o "$RUNS/teacher"
+# Scoring resumes by itself, shard by shard.
+qtr teacher score "$RUNS/teacher" "$RUNS/icecat-train.parquet" -o "$RUNS/train-scores"
+qtr teacher score "$RUNS/teacher" "$RUNS/labelled.parquet" -o "$RUNS/scores"
+for kind in bert2dnn bert-bilstm twin; do
+  step "$RUNS/$kind/student.json" qtr distill "$kind" --scores "$RUNS/scores" \
+    --gold "$RUNS/train-scores" --encoder "$ENCODER" -o "$RUNS/$kind"
+  qtr export "$RUNS/$kind" --card experiments/card.md -o "$MODELS/$kind"
+done
+qtr models

@@ -1,0 +1,93 @@
+"""Index: how far an unfinished index has come, so that an interrupted job goes on from there."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from qtr_rerank.errors import CatalogIndexError, DataError
+from qtr_rerank.runtime.manifest import write_atomically
+
+if sys.platform != "win32":
+    import fcntl
+
+_FILE = "checkpoint.json"
+
+
+@dataclass(frozen=True, slots=True)
+class JobIdentity:
+    """What a job must share with an unfinished one to go on with it.
+
+    `catalog` lists the catalog's files as [name, bytes, time of change in nanoseconds].
+    """
+
+    catalog: tuple[tuple[str, int, int], ...]
+    format: str | None
+    columns: Mapping[str, str]
+    batch: int
+    models: Mapping[str, str]
+
+    def to_json(self) -> Any:
+        """As it reads back from JSON."""
+        return json.loads(json.dumps(asdict(self)))
+
+
+def catalog_files(catalog: Path) -> tuple[tuple[str, int, int], ...]:
+    """The catalog's file, or the files of its folder, as JobIdentity lists them.
+
+    Raises DataError where there is none.
+    """
+    try:
+        files = sorted(catalog.iterdir()) if catalog.is_dir() else [catalog]
+        states = [(file.name, file.stat()) for file in files]
+    except OSError as error:
+        raise DataError(
+            f"{catalog} cannot be read ({error.strerror}); expected a catalog"
+        ) from error
+    return tuple((name, state.st_size, state.st_mtime_ns) for name, state in states)
+
+
+def encoded_rows(folder: Path, identity: JobIdentity) -> int:
+    """How many products `folder` holds encoded for the job `identity`; 0 where it is another's."""
+    try:
+        saved = json.loads((folder / _FILE).read_text(encoding="utf-8"))
+        return int(saved["encoded"]) if saved["job"] == identity.to_json() else 0
+    except (OSError, ValueError, KeyError, TypeError):
+        return 0
+
+
+def save_checkpoint(folder: Path, identity: JobIdentity, encoded: int) -> None:
+    """Record that the first `encoded` products are on the disk."""
+    write_atomically(folder / _FILE, {"job": identity.to_json(), "encoded": encoded})
+
+
+def remove_checkpoint(folder: Path) -> None:
+    """The job is done."""
+    (folder / _FILE).unlink(missing_ok=True)
+
+
+@contextmanager
+def only_job(index: Path) -> Iterator[None]:
+    """Keep other jobs off `index` meanwhile (where the system has file locks: not on Windows).
+
+    Raises CatalogIndexError where one is at work. The lock of a killed job goes with it.
+    """
+    path = index.with_name(index.name + ".lock")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        if sys.platform != "win32":
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise CatalogIndexError(
+                    f"another job is writing {index}; wait for it, or choose another folder"
+                ) from error
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)

@@ -1,0 +1,300 @@
+"""Index: one job. The catalog is read once: each batch is encoded, stored, and loaded.
+
+All is written to `DIR.building` and takes DIR's place when it is whole. Products flow through
+`_Encoding` into the lexical engine, which pulls them; an interrupted job, run again, passes the
+products that it has encoded on without encoding them again.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from indexer.checkpoint import (
+    JobIdentity,
+    catalog_files,
+    encoded_rows,
+    only_job,
+    remove_checkpoint,
+    save_checkpoint,
+)
+from indexer.vectors import VectorSettings, write_vectors
+from qtr_rerank.data.catalogs import CatalogReader, ColumnMapping, read_catalog
+from qtr_rerank.data.esci import read_esci
+from qtr_rerank.data.homedepot import read_homedepot
+from qtr_rerank.data.icecat import read_icecat
+from qtr_rerank.data.wands import read_wands
+from qtr_rerank.errors import CatalogIndexError, SettingsError
+from qtr_rerank.records import Product
+from qtr_rerank.retrieve.lexical_tantivy import TantivyLexical
+from qtr_rerank.runtime.manifest import ENGINES, IndexManifest, is_index
+from qtr_rerank.runtime.title_store import TitleStoreWriter
+from qtr_rerank.settings import OpenSearchSettings
+
+# Published catalogs that are not one row a product with plain columns.
+PUBLISHED = {
+    "esci": read_esci,
+    "homedepot": read_homedepot,
+    "icecat": read_icecat,
+    "wands": read_wands,
+}
+FORMATS = ("csv", "tsv", "json", "jsonl", "parquet", *PUBLISHED)
+
+
+class TitleEncoder(Protocol):
+    """What the job needs of a model; a `Scorer` is one."""
+
+    name: str
+    fingerprint: str
+
+    def encode_titles(self, titles: Sequence[str]) -> Mapping[str, NDArray[Any]]:
+        """Title features by name, each (titles, ...)."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class IndexSettings:
+    """One job: from where, to where, and how."""
+
+    catalog: Path
+    index: Path
+    engine: str = "embedded"
+    alias: str | None = None
+    format: str | None = None
+    columns: Mapping[str, str] = field(default_factory=dict)
+    batch: int = 1024
+    rejects: Path | None = None
+    retriever: str = "twin"
+    model_folders: Mapping[str, str] = field(default_factory=dict)
+    threads: int = 1
+    vectors: VectorSettings = field(default_factory=VectorSettings)
+    opensearch: OpenSearchSettings = field(default_factory=OpenSearchSettings)
+
+    def __post_init__(self) -> None:
+        if self.engine not in ENGINES:
+            raise SettingsError(f"the engine is {self.engine!r}; expected one of {list(ENGINES)}")
+        if self.engine == "opensearch" and not self.alias:
+            raise SettingsError("engine opensearch needs a name to find its products by: --alias")
+        if self.engine != "opensearch" and self.alias:
+            raise SettingsError(f"an alias ({self.alias!r}) is only for engine opensearch; drop it")
+        if self.format is not None and self.format not in FORMATS:
+            raise SettingsError(
+                f"the format is {self.format!r}; expected one of {', '.join(FORMATS)}"
+            )
+        if self.format in PUBLISHED and self.columns:
+            raise SettingsError(f"format {self.format} has columns of its own; map none")
+        if self.batch < 1:
+            raise SettingsError(f"the batch is {self.batch}; expected at least 1")
+
+
+@dataclass(frozen=True, slots=True)
+class IndexReport:
+    """What a job came to. `resumed` products had been encoded by an earlier, interrupted run."""
+
+    index: Path
+    products: int
+    bad_rows: int
+    first_bad: tuple[str, ...]
+    refused: tuple[str, ...]
+    resumed: int
+    seconds: float
+    bytes: int
+
+
+def build_index(
+    settings: IndexSettings,
+    encoders: Sequence[TitleEncoder],
+    on_progress: Callable[[int], None] = lambda products: None,
+) -> IndexReport:
+    """Index a catalog. `on_progress` is told how many products have been read, batch by batch.
+
+    Raises DataError for a catalog that cannot be used, SettingsError, CatalogIndexError where the
+    folder holds something else or cannot be written, EngineUnavailableError.
+    """
+    started = time.perf_counter()
+    index = settings.index.resolve()
+    try:
+        with only_job(index):
+            return _build(settings, encoders, on_progress, index, started)
+    except OSError as error:
+        raise CatalogIndexError(
+            f"{index} cannot be written ({error}); free space, or choose another folder"
+        ) from error
+
+
+def _build(
+    settings: IndexSettings,
+    encoders: Sequence[TitleEncoder],
+    on_progress: Callable[[int], None],
+    index: Path,
+    started: float,
+) -> IndexReport:
+    _require_retriever(settings, encoders)
+    _recover(index)
+    _require_replaceable(index)
+    building = index.with_name(index.name + ".building")
+    identity = JobIdentity(
+        catalog=catalog_files(settings.catalog),
+        format=settings.format,
+        columns=settings.columns,
+        batch=settings.batch,
+        models={encoder.name: encoder.fingerprint for encoder in encoders},
+    )
+    reader = _reader(settings)
+    resumed = encoded_rows(building, identity)
+    if not resumed:
+        shutil.rmtree(building, ignore_errors=True)
+        building.mkdir(parents=True)
+
+    with TitleStoreWriter(building / "store", encoded=resumed) as store:
+        products = _Encoding(reader, store, encoders, identity, building, resumed, on_progress)
+        refused = _load(settings, building, products)
+    write_vectors(
+        building / "titles.faiss",
+        np.load(building / "store/features" / settings.retriever / "vector.npy", mmap_mode="r"),
+        settings.vectors,
+        settings.threads,
+    )
+    opensearch = settings.engine == "opensearch"
+    IndexManifest(
+        engine=settings.engine,
+        count=reader.report.good,
+        models=identity.models,
+        retriever=settings.retriever,
+        model_folders=settings.model_folders,
+        refused=tuple(position for position, _ in refused),
+        alias=settings.alias,
+        url=settings.opensearch.url if opensearch else None,
+        catalog=settings.catalog.name,
+    ).save(building)
+    remove_checkpoint(building)
+    _swap(building, index)
+    return IndexReport(
+        index=settings.index,
+        products=reader.report.good,
+        bad_rows=reader.report.bad,
+        first_bad=tuple(str(row) for row in reader.bad_rows),
+        refused=tuple(reason for _, reason in refused),
+        resumed=resumed,
+        seconds=time.perf_counter() - started,
+        bytes=sum(file.stat().st_size for file in index.rglob("*") if file.is_file()),
+    )
+
+
+class _Encoding:
+    """The products of a catalog, each stored and encoded before it is passed on."""
+
+    def __init__(
+        self,
+        products: Iterable[Product],
+        store: TitleStoreWriter,
+        encoders: Sequence[TitleEncoder],
+        identity: JobIdentity,
+        folder: Path,
+        encoded: int,
+        on_progress: Callable[[int], None],
+    ) -> None:
+        self._products = products
+        self._store = store
+        self._encoders = encoders
+        self._identity = identity
+        self._folder = folder
+        self._encoded = encoded
+        self._on_progress = on_progress
+
+    def __iter__(self) -> Iterator[Product]:
+        products = iter(self._products)
+        done = 0
+        while batch := list(islice(products, self._identity.batch)):
+            self._store.add_products(batch)
+            done += len(batch)
+            # A checkpoint stands at the end of a batch, so a batch is encoded whole or not at all,
+            # and in the same company: not one bit of it can differ.
+            if done > self._encoded:
+                self._encode(batch)
+                self._store.sync()
+                save_checkpoint(self._folder, self._identity, done)
+            self._on_progress(done)
+            yield from batch
+
+    def _encode(self, batch: Sequence[Product]) -> None:
+        titles = [product.title for product in batch]
+        for encoder in self._encoders:
+            self._store.add_features(encoder.name, encoder.encode_titles(titles))
+
+
+def _load(
+    settings: IndexSettings, building: Path, products: Iterable[Product]
+) -> list[tuple[int, str]]:
+    """Load the lexical engine; position and reason of each product that it refused."""
+    if settings.engine == "embedded":
+        TantivyLexical.build(building / "tantivy", products).close()
+        return []
+    # Here, so that the embedded engine needs no client of another.
+    from indexer.bulk import bulk_load
+
+    report = bulk_load(settings.opensearch, settings.alias or "", products)
+    return [(each.position, f"{each.id}: {each.reason}") for each in report.failed]
+
+
+def _reader(settings: IndexSettings) -> CatalogReader:
+    published = PUBLISHED.get(settings.format or "")
+    if published is not None:
+        return published(settings.catalog, rejects=settings.rejects)
+    try:
+        mapping = ColumnMapping(**settings.columns)
+    except TypeError as error:
+        raise SettingsError(
+            f"columns are mapped for {sorted(settings.columns)}; expected fields of a product: "
+            f"{', '.join(ColumnMapping.__dataclass_fields__)}"
+        ) from error
+    return read_catalog(
+        settings.catalog, format=settings.format, mapping=mapping, rejects=settings.rejects
+    )
+
+
+def _require_retriever(settings: IndexSettings, encoders: Sequence[TitleEncoder]) -> None:
+    names = [encoder.name for encoder in encoders]
+    if settings.retriever not in names:
+        raise SettingsError(
+            f"the retriever {settings.retriever!r} is not among the models {names}; add it"
+        )
+    if len(set(names)) < len(names):
+        raise SettingsError(f"the models are {names}; expected distinct names")
+
+
+def _require_replaceable(index: Path) -> None:
+    if not index.exists() or is_index(index):
+        return
+    if not index.is_dir() or any(index.iterdir()):
+        raise CatalogIndexError(
+            f"{index} exists and is not an index; choose another place, or remove it yourself"
+        )
+
+
+def _swap(building: Path, index: Path) -> None:
+    old = _old(index)
+    shutil.rmtree(old, ignore_errors=True)
+    if index.exists():
+        index.rename(old)
+    building.rename(index)
+    # A search that has the old files open keeps them until it closes.
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _recover(index: Path) -> None:
+    # Killed between the two renames of a swap: the old index is still whole.
+    if not index.exists() and is_index(_old(index)):
+        _old(index).rename(index)
+
+
+def _old(index: Path) -> Path:
+    return index.with_name(index.name + ".old")

@@ -1,0 +1,65 @@
+"""The command line, `qtr ...`: one file a group of commands, loaded only when it is called."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+import click
+
+from qtr_rerank.errors import QtrError
+
+# Command -> where its click command lives. Imported on use, so that `qtr --help` stays quick.
+COMMANDS = {
+    "bench": "qtr_rerank.cli.bench:bench",
+    "data": "qtr_rerank.cli.data:data",
+    "distill": "qtr_rerank.cli.train:distill",
+    "evaluate": "qtr_rerank.cli.evaluate:evaluate",
+    "export": "qtr_rerank.cli.train:export",
+    "index": "qtr_rerank.cli.index:index",
+    "models": "qtr_rerank.cli.models:models",
+    "pairs": "qtr_rerank.cli.train:pairs",
+    "sample": "qtr_rerank.cli.data:sample",
+    "score": "qtr_rerank.cli.score:score",
+    "search": "qtr_rerank.cli.search:search",
+    "teacher": "qtr_rerank.cli.train:teacher",
+}
+
+
+class LazyGroup(click.Group):
+    """A click group that imports a command's module only when that command is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        target = COMMANDS.get(cmd_name)
+        if target is None:
+            return None
+        module, _, attribute = target.partition(":")
+        command = getattr(importlib.import_module(module), attribute)
+        if not isinstance(command, click.Command):
+            raise TypeError(f"{target} is not a click command")
+        return command
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="qtr-rerank", prog_name="qtr")
+def cli() -> None:
+    """Product search whose first page is right: index, retrieve, rerank, measure."""
+
+
+def main() -> None:
+    """The console script: every expected fault is one line on stderr and exit status 1."""
+    try:
+        cli(prog_name="qtr")
+    except QtrError as error:
+        click.echo(f"qtr: {error}", err=True)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        click.echo("qtr: interrupted", err=True)
+        sys.exit(130)
+    except BrokenPipeError:
+        # The reader of our output went away (`qtr search ... | head`): no fault of the user's.
+        sys.stderr.close()
+        sys.exit(0)

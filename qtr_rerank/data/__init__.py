@@ -1,0 +1,1 @@
+"""Titles: catalogs, judgments and pairs, read into records."""

@@ -1,0 +1,90 @@
+"""Icecat electronics (querqy/chorus) -> products and judgments, as published and as repacked.
+
+Published: `icecat-products-w_price-19k-20201127.json`, an array whose attributes are flat fields
+`attr_t_*` (text), `attr_n_*` (number), `attr_b_*` (yes or no), and `Broad_Query_Set_rated.csv`.
+Repacked: `products.jsonl[.gz]` with an object `attributes` of the same, and `judgments.csv`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from qtr_rerank.data.catalogs import CatalogReader, ColumnMapping, to_product
+from qtr_rerank.data.files import first_file
+from qtr_rerank.data.judgments import read_judgments
+from qtr_rerank.data.rows import BadRow, Row, RowFaultError
+from qtr_rerank.data.tables import Table
+from qtr_rerank.records import AttributeValue, Judgment, Product
+
+CATALOG_FILES = (
+    "products.jsonl.gz",
+    "products.jsonl",
+    "icecat-products-w_price-19k-20201127.json",
+)
+JUDGMENT_FILES = ("judgments.csv", "Broad_Query_Set_rated.csv")
+_TYPED = re.compile(r"[tnb]_(.+)")
+_COLUMNS = {"brand": "supplier", "description": "short_description"}
+_IMAGES = ("img_thumb", "img_500x500", "img_low")
+
+
+def read_icecat(
+    folder: Path | str,
+    *,
+    on_bad_row: Callable[[BadRow], None] | None = None,
+    rejects: Path | str | None = None,
+) -> CatalogReader:
+    """The catalog in a folder (or the file itself).
+
+    Prices, in cents as published, become units. Attributes lose the prefix that says their type
+    (the Python type says it), except where two would then share a name. The category is the
+    product type where it is words, else "": only some of the products have one.
+    """
+    path = first_file(folder, CATALOG_FILES)
+    table = Table(path)
+    return CatalogReader(path, lambda: table, _product, on_bad_row=on_bad_row, rejects=rejects)
+
+
+def read_icecat_judgments(folder: Path | str) -> list[Judgment]:
+    """The Broad Query Set: ratings 0 to 3."""
+    return read_judgments(first_file(folder, JUDGMENT_FILES))
+
+
+def _product(row: Row) -> Product:
+    fields = dict(row.fields)
+    published = [key for key in fields if key.startswith("attr_")]
+    flat = {key.removeprefix("attr_"): fields.pop(key) for key in published}
+    if flat:
+        fields["attributes"] = flat
+    image = next((column for column in _IMAGES if fields.get(column)), None)
+    mapping = ColumnMapping(**{k: v for k, v in _COLUMNS.items() if v in fields}, image=image)
+    product = to_product(fields, mapping)
+    attributes = _untyped(product.attributes)
+    kind = attributes.get("product_type", "")
+    return replace(
+        product,
+        price=_units(fields, product.price),
+        # Some suppliers entered a count there ("1").
+        category=kind if isinstance(kind, str) and re.search(r"[^\W\d_]", kind) else "",
+        attributes=attributes,
+    )
+
+
+def _units(fields: Mapping[str, Any], cents: float | None) -> float | None:
+    if cents is None:
+        return None
+    if not cents.is_integer():
+        raise RowFaultError("price", fields["price"], "expected a whole number of cents")
+    return cents / 100
+
+
+def _untyped(attributes: Mapping[str, AttributeValue]) -> dict[str, AttributeValue]:
+    names = {key: match[1] if (match := _TYPED.fullmatch(key)) else key for key in attributes}
+    given = list(names.values())
+    return {
+        names[key] if given.count(names[key]) == 1 else key: value
+        for key, value in attributes.items()
+    }

@@ -1,0 +1,61 @@
+"""Titles: the sample shop as the files that every other catalog comes in."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from qtr_rerank.data.sample.generate import sample_catalog
+from qtr_rerank.data.sample.queries import sample_judgments
+from qtr_rerank.records import Product
+
+
+@dataclass(frozen=True, slots=True)
+class SamplePaths:
+    """Where `write_sample` put the files."""
+
+    catalog: Path
+    judgments: Path
+    queries: Path
+
+
+def write_sample(folder: Path, seed: int = 7) -> SamplePaths:
+    """Write `catalog.jsonl`, `judgments.csv` (query,docid,rating), `queries.csv` (query,kind).
+
+    The folder is made where it is missing; files of these names in it are replaced. The bytes
+    depend on the seed alone.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    catalog = sample_catalog(seed)
+    judged = sample_judgments(catalog)
+    paths = SamplePaths(folder / "catalog.jsonl", folder / "judgments.csv", folder / "queries.csv")
+    with paths.catalog.open("w", encoding="utf-8", newline="\n") as file:
+        file.writelines(_json_line(product) for product in catalog)
+    _write_csv(
+        paths.judgments,
+        ("query", "docid", "rating"),
+        ((one.query, docid, rating) for one in judged for docid, rating in one.ratings.items()),
+    )
+    _write_csv(
+        paths.queries,
+        ("query", "kind"),
+        ((one.query, one.kind) for one in judged),
+    )
+    return paths
+
+
+def _json_line(product: Product) -> str:
+    """A product with its extra fields at top level, as shops export them."""
+    fields = product.to_dict()
+    extra = fields.pop("extra")
+    return json.dumps({**fields, **extra}, ensure_ascii=False) + "\n"
+
+
+def _write_csv(path: Path, header: tuple[str, ...], rows: Iterable[tuple[object, ...]]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows(rows)

@@ -1,0 +1,355 @@
+"""Files -> rows: CSV, TSV, JSON and Parquet, one row at a time, before any of them is a record.
+
+What every reader of catalogs, judgments and pairs stands on. A row that cannot be read comes out
+in its place as a `BadRow`, so that whoever reads the rows decides what to do about it; only a file
+that cannot be read at all raises DataError.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+import zlib
+from collections import deque
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO, Literal, cast
+
+from qtr_rerank.data.rows import (
+    SURROGATE,
+    BadRow,
+    NotJsonError,
+    Row,
+    RowFaultError,
+    as_text,
+    bad_row,
+    is_json_sound,
+    shown,
+    strict_json,
+)
+from qtr_rerank.errors import DataError, MissingExtraError
+
+TableFormat = Literal["csv", "tsv", "jsonl", "json", "parquet"]
+
+FORMATS: dict[str, TableFormat] = {
+    ".csv": "csv",
+    ".tsv": "tsv",
+    ".tab": "tsv",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".json": "json",
+    ".parquet": "parquet",
+    ".pq": "parquet",
+}
+_DELIMITERS = ",\t;"
+_CHUNK = 1 << 20
+
+
+class Table:
+    """A file of rows. Each iteration reads it from its beginning, in bounded memory.
+
+    `columns` are those of the header or schema, None for JSON, where every row has its own. In CSV
+    all values are text. Raises DataError for a file that is missing, damaged, or has no usable
+    header; MissingExtraError for Parquet where pyarrow is not installed.
+    """
+
+    def __init__(
+        self, path: Path | str, *, format: str | None = None, encoding: str = "utf-8"
+    ) -> None:
+        self.path = Path(path)
+        self.format = _known(format) if format is not None else detect_format(self.path)
+        self.encoding = encoding
+        self.schema: Any = None  # the Arrow schema, of Parquet only
+        self._delimiter = "\t" if self.format == "tsv" else ","
+        self.columns: tuple[str, ...] | None = None
+        if self.format == "parquet":
+            self.schema = _parquet_file(self.path).schema_arrow
+            self.columns = tuple(self.schema.names)
+        elif self.format in ("csv", "tsv"):
+            self.columns = self._header()
+
+    def __iter__(self) -> Iterator[Row | BadRow]:
+        if self.format == "parquet":
+            yield from self._parquet_rows()
+            return
+        read = {"jsonl": self._json_lines, "json": self._json_array}.get(self.format, self._csv)
+        try:
+            # Line ends are kept: a quoted cell may hold its own.
+            with open_text(self.path, self.encoding, "\n" if read != self._csv else "") as stream:
+                yield from read(stream)
+        except (OSError, EOFError, zlib.error) as error:
+            raise DataError(f"{self.path} cannot be read to its end: {error}") from error
+
+    def require(self, *columns: str) -> Table:
+        """The table itself. Raises DataError where its header or schema lacks one of the columns.
+
+        JSON has no header: there a missing column is a matter of the row.
+        """
+        missing = [
+            name for name in columns if self.columns is not None and name not in self.columns
+        ]
+        if missing:
+            raise DataError(
+                f"{self.path} has no column {', '.join(map(repr, missing))}; "
+                f"its columns are {list(self.columns or ())}"
+            )
+        return self
+
+    # CSV and TSV
+
+    def _header(self) -> tuple[str, ...]:
+        try:
+            with open_text(self.path, self.encoding, "") as stream:
+                first = next((line for line in stream if line.strip()), "")
+                if self.format == "csv":
+                    # The published .csv files of some sets are tab-separated; spreadsheets in
+                    # many languages write semicolons. The header tells which it is.
+                    self._delimiter = max(_DELIMITERS, key=first.count)
+                stream.seek(0)
+                header = next((row for row in self._records(stream)), None)
+        except (OSError, EOFError, zlib.error) as error:
+            raise DataError(f"{self.path} cannot be read: {error}") from error
+        if header is None:
+            raise DataError(f"{self.path} is empty; expected a header with the names of columns")
+        if isinstance(header, BadRow):
+            raise DataError(f"the header cannot be read: {header}")
+        _, columns, raw = header
+        if SURROGATE.search(raw):
+            raise DataError(
+                f"the header of {self.path} is not {self.encoding} text: "
+                f"{shown(as_text(raw))}; convert the file to UTF-8"
+            )
+        repeated = sorted({column for column in columns if columns.count(column) > 1})
+        if repeated:
+            raise DataError(f"the header of {self.path} names {repeated} twice; rename one")
+        return tuple(columns)
+
+    def _csv(self, stream: io.TextIOWrapper) -> Iterator[Row | BadRow]:
+        columns = self.columns or ()
+        records = self._records(stream, len(columns))
+        next(records)
+        for record in records:
+            if isinstance(record, BadRow):
+                yield record
+                continue
+            line, cells, raw = record
+            row = Row(line, dict(zip(columns, cells, strict=True)), raw)
+            yield row if raw.isascii() else self._checked(row)
+
+    def _records(
+        self, stream: io.TextIOWrapper, width: int | None = None
+    ) -> Iterator[tuple[int, list[str], str] | BadRow]:
+        """(line, cells, text) of every row that is not empty, the header first."""
+        lines = _Lines(stream)
+        number = 1
+        while True:
+            lines.taken.clear()
+            fault = ""
+            try:
+                # Strict: else a quote that is never closed swallows all that follows.
+                cells = next(csv.reader(lines, delimiter=self._delimiter, strict=True))
+            except StopIteration:
+                return
+            except csv.Error as error:
+                # Only the first line is at fault; those it had swallowed are read again.
+                cells, fault = [], f"not readable as {self.format.upper()}: {error}"
+                lines.give_back()
+            if cells and width is not None and len(cells) != width:
+                fault = f"{len(cells)} columns where the header has {width}"
+                if len(lines.taken) > 1:
+                    fault += f", in {len(lines.taken)} lines that a quote holds together"
+            if fault and self._delimiter == "\t":
+                # Tab-separated files are often written without quoting: a quote is then a quote.
+                plain = lines.taken[0].rstrip("\r\n").split("\t")
+                if len(plain) == width:
+                    lines.give_back()
+                    cells, fault = plain, ""
+            raw = "".join(lines.taken)
+            if fault:
+                text = as_text(raw)
+                yield BadRow(str(self.path), number, "", text.rstrip("\r\n"), fault, text)
+            elif cells:
+                yield number, cells, raw
+            number += len(lines.taken)
+
+    # JSON
+
+    def _json_lines(self, stream: io.TextIOWrapper) -> Iterator[Row | BadRow]:
+        for number, line in enumerate(stream, 1):
+            if not line.isspace():
+                yield self._json_row(number, line)
+
+    def _json_array(self, stream: io.TextIOWrapper) -> Iterator[Row | BadRow]:
+        """The objects of one array. Past a syntax error nothing can be told apart: DataError."""
+        decoder = json.JSONDecoder()
+        buffer, number, opened = "", 1, False
+        while True:
+            body = buffer.lstrip(" \t\r\n," if opened else " \t\r\n")
+            number += buffer.count("\n", 0, len(buffer) - len(body))
+            if not opened and body:
+                if body[0] != "[":
+                    raise DataError(
+                        f"{self.path} is not a JSON array; for JSON lines name it .jsonl"
+                    )
+                opened, buffer = True, body[1:]
+                continue
+            if body.startswith("]"):
+                return
+            try:
+                if not body:
+                    raise json.JSONDecodeError("the array is not closed", body, 0)
+                _, end = decoder.raw_decode(body)
+            except json.JSONDecodeError as error:
+                chunk = stream.read(_CHUNK)
+                if not chunk:
+                    at = number + body.count("\n", 0, error.pos)
+                    raise DataError(f"{self.path}, line {at}: bad JSON: {error.msg}") from error
+                buffer = body + chunk
+                continue
+            except (RecursionError, ValueError) as error:
+                raise DataError(f"{self.path}, line {number}: bad JSON: {error}") from error
+            yield self._json_row(number, body[:end])
+            number += body.count("\n", 0, end)
+            buffer = body[end:]
+
+    def _json_row(self, line: int, text: str) -> Row | BadRow:
+        row = Row(line, {}, text)
+        try:
+            fields = strict_json(text)
+        except json.JSONDecodeError as error:
+            at = text[max(error.pos - 20, 0) : error.pos + 20].strip()
+            reason = f"bad JSON: {error.msg} at character {error.pos + 1}"
+            return bad_row(self.path, row, RowFaultError("", at, reason))
+        except NotJsonError as error:
+            fields = json.loads(text)
+            items = fields.items() if isinstance(fields, dict) else ()
+            column = next((name for name, value in items if not is_json_sound(value)), "")
+            reason = f"{error} has no meaning in JSON; write null where there is no value"
+            return bad_row(self.path, row, RowFaultError(column, str(error), reason))
+        except (RecursionError, ValueError) as error:  # too deep, or a number of too many digits
+            return bad_row(self.path, row, RowFaultError("", text.strip(), f"bad JSON: {error}"))
+        if not isinstance(fields, dict):
+            return bad_row(self.path, row, RowFaultError("", text.strip(), "not a JSON object"))
+        row = Row(line, fields, text)
+        return row if text.isascii() else self._checked(row)
+
+    # Parquet
+
+    def _parquet_rows(self) -> Iterator[Row | BadRow]:
+        number = 0
+        try:
+            for batch in _parquet_file(self.path).iter_batches(batch_size=1024):
+                for fields in batch.to_pylist():
+                    number += 1
+                    yield Row(number, fields)
+        except (OSError, ValueError) as error:  # ArrowInvalid is a ValueError
+            raise DataError(f"{self.path} is damaged after row {number}: {error}") from error
+
+    def _checked(self, row: Row) -> Row | BadRow:
+        for column, value in row.fields.items():
+            text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+            if SURROGATE.search(column) or SURROGATE.search(text):
+                fault = RowFaultError(as_text(column), text, f"not {self.encoding.upper()} text")
+                return bad_row(self.path, row, fault)
+        return row
+
+
+class _Lines:
+    """The lines of a file; those of the row in hand can be given back and read again."""
+
+    def __init__(self, stream: io.TextIOWrapper) -> None:
+        self._stream = stream
+        self._again: deque[str] = deque()
+        self.taken: list[str] = []
+
+    def __iter__(self) -> _Lines:
+        return self
+
+    def __next__(self) -> str:
+        line = self._again.popleft() if self._again else next(self._stream)
+        self.taken.append(line)
+        return line
+
+    def give_back(self) -> None:
+        self._again.extendleft(reversed(self.taken[1:]))
+        del self.taken[1:]
+
+
+def format_of_name(path: Path, format: str | None = None) -> TableFormat:
+    """The format given, else by the file's ending (before a `.gz`). Raises DataError."""
+    found = _known(format) if format is not None else _by_name(path)
+    if found is None:
+        raise DataError(
+            f"the name of {path} tells no format; end it in one of {', '.join(FORMATS)}"
+        )
+    if found == "parquet" and path.suffix.lower() == ".gz":
+        raise DataError(f"{path}: Parquet is compressed inside; leave off the .gz")
+    return found
+
+
+def _by_name(path: Path) -> TableFormat | None:
+    name = path.with_suffix("") if path.suffix.lower() == ".gz" else path
+    return FORMATS.get(name.suffix.lower())
+
+
+def detect_format(path: Path) -> TableFormat:
+    """By the file's ending (before a `.gz`), else by its first bytes. Raises DataError."""
+    named = _by_name(path)
+    if named is not None:
+        return named
+    try:
+        with _open_bytes(path) as stream:
+            head = stream.read(4096).removeprefix(b"\xef\xbb\xbf").lstrip()
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"{path} cannot be read: {error}") from error
+    if head.startswith(b"PAR1"):
+        return "parquet"
+    if head[:1] in (b"{", b"["):
+        return "jsonl" if head[:1] == b"{" else "json"
+    first = head.split(b"\n", 1)[0]
+    if any(delimiter.encode() in first for delimiter in _DELIMITERS):
+        return "csv"
+    raise DataError(
+        f"the format of {path} cannot be told from its name or content; "
+        f"name it with one of {', '.join(FORMATS)} (.gz may follow), or give the format"
+    )
+
+
+def _known(name: str) -> TableFormat:
+    if name not in FORMATS.values():
+        known = ", ".join(sorted(set(FORMATS.values())))
+        raise DataError(f"unknown format {name!r}; expected one of {known}")
+    return cast(TableFormat, name)
+
+
+def _open_bytes(path: Path) -> BinaryIO:
+    """The file, unzipped where its first bytes say that it is zipped, whatever its name."""
+    stream = path.open("rb")
+    zipped = stream.read(2) == b"\x1f\x8b"
+    stream.close()
+    return cast(BinaryIO, gzip.open(path, "rb")) if zipped else path.open("rb")
+
+
+def open_text(path: Path, encoding: str, newline: str) -> io.TextIOWrapper:
+    """Text of a file, gzipped or not, without its byte order mark.
+
+    Bytes that are not of the encoding come out as lone surrogates, so that one bad row does not
+    end the reading of all.
+    """
+    name = "utf-8-sig" if encoding.lower() in ("utf-8", "utf8") else encoding
+    return io.TextIOWrapper(
+        _open_bytes(path), encoding=name, errors="surrogateescape", newline=newline
+    )
+
+
+def _parquet_file(path: Path) -> Any:
+    try:
+        from pyarrow import parquet
+    except ImportError as error:
+        raise MissingExtraError("Reading Parquet", "parquet") from error
+    try:
+        return parquet.ParquetFile(path)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} cannot be read as Parquet: {error}") from error

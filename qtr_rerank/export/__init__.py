@@ -1,0 +1,1 @@
+"""Export: a trained student becomes an artifact, if torch and ONNX agree."""

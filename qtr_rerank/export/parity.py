@@ -1,0 +1,72 @@
+"""Export: torch and ONNX must agree on every graph, padded and unpadded, or nothing ships."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from qtr_rerank.artifact import Artifact
+from qtr_rerank.errors import ArtifactError
+from qtr_rerank.features.wordpiece import WordPiece
+from qtr_rerank.runtime.scorer import Scorer
+from qtr_rerank.students.base import Student
+
+LOGIT_TOLERANCE = 1e-4
+# Stored features are float16: two float32 computations may round to neighbours.
+FEATURE_TOLERANCE = 2e-3
+# End to end, the rounding of stored features shows in the logit.
+END_TO_END_TOLERANCE = 2e-3
+
+
+def check_parity(student: Student, artifact: Artifact, pairs: Sequence[tuple[str, str]]) -> None:
+    """Compare torch with the artifact on real pairs; raises ArtifactError naming the worst.
+
+    Three comparisons: each tower's features, the scoring graph on the very same features (fp32
+    within 1e-4), and whole pairs read by the runtime one at a time (no padding) against torch in
+    one padded batch.
+    """
+    scorer = Scorer(artifact)
+    config = artifact.config
+    vocabulary = WordPiece.from_file(artifact.path / "tokenizer.json")
+    queries, titles = [query for query, _ in pairs], [title for _, title in pairs]
+    query_ids = torch.from_numpy(
+        vocabulary.encode(queries, config.max_query_tokens, fixed_width=True)
+    )
+    title_ids = torch.from_numpy(
+        vocabulary.encode(titles, config.max_title_tokens, fixed_width=True)
+    )
+    with torch.inference_mode():
+        query, title = student.encode_query(query_ids), student.encode_title(title_ids)
+        expected = student.score(query, title).numpy()
+    for side, features, read in (
+        ("query", query, scorer.encode_queries(queries)),
+        ("title", title, scorer.encode_titles(titles)),
+    ):
+        for name, values in features.items():
+            _require(
+                f"{artifact.name} {side} feature {name!r}",
+                np.abs(values.numpy().astype(np.float32) - read[name].astype(np.float32)),
+                FEATURE_TOLERANCE * max(1.0, float(values.float().abs().max())),
+                pairs,
+            )
+    same = scorer.score(
+        {name: values.numpy() for name, values in query.items()},
+        {name: values.numpy() for name, values in title.items()},
+    )
+    _require(f"{artifact.name} score graph", np.abs(same - expected), LOGIT_TOLERANCE, pairs)
+    alone = np.array([scorer.score_texts(query, [title])[0] for query, title in pairs])
+    _require(f"{artifact.name} end to end", np.abs(alone - expected), END_TO_END_TOLERANCE, pairs)
+
+
+def _require(
+    what: str, error: np.ndarray, tolerance: float, pairs: Sequence[tuple[str, str]]
+) -> None:
+    by_pair = error.reshape(len(pairs), -1).max(axis=1)
+    worst = int(np.nan_to_num(by_pair, nan=np.inf).argmax())
+    if not by_pair[worst] <= tolerance:
+        raise ArtifactError(
+            f"{what}: torch and ONNX differ by {by_pair[worst]:.2e} on {pairs[worst]!r}, allowed "
+            f"{tolerance:.0e}; no artifact was written. Try another version of torch or onnxruntime"
+        )

@@ -1,0 +1,1 @@
+"""Features: text to integer arrays, one file a vocabulary. No torch."""

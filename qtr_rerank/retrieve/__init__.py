@@ -1,0 +1,1 @@
+"""Retrieve: lexical and dense candidates for a query, fused into one list."""

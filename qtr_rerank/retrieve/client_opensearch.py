@@ -1,0 +1,124 @@
+"""Retrieve: connect to OpenSearch, and say in words why it does not answer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from qtr_rerank.errors import (
+    CatalogIndexError,
+    EngineUnavailableError,
+    MissingExtraError,
+    SettingsError,
+)
+from qtr_rerank.settings import OpenSearchSettings
+
+if TYPE_CHECKING:
+    from opensearchpy import OpenSearch
+
+_TIMEOUT_SECONDS = 30
+
+
+def connect(settings: OpenSearchSettings, retries: int = 2) -> OpenSearch:
+    """A client for `settings`; nothing is asked of the node yet.
+
+    `retries` counts repeats after a broken connection; 0 where a request must not be sent twice.
+    Raises SettingsError for unusable settings, MissingExtraError without opensearch-py.
+    """
+    try:
+        from opensearchpy import OpenSearch
+    except ImportError:
+        raise MissingExtraError("an OpenSearch index", "opensearch") from None
+    _check(settings)
+    return OpenSearch(
+        hosts=[settings.url],
+        http_auth=(settings.user, settings.password) if settings.user else None,
+        verify_certs=True,
+        ca_certs=settings.ca_file,
+        timeout=_TIMEOUT_SECONDS,
+        max_retries=retries,
+    )
+
+
+@contextmanager
+def engine_errors(url: str) -> Iterator[None]:
+    """Turn opensearch-py's errors into QtrErrors that name the node and the remedy."""
+    from opensearchpy import exceptions
+
+    node = f"OpenSearch at {_without_login(url)}"
+    try:
+        yield
+    except exceptions.SSLError as error:
+        raise EngineUnavailableError(
+            f"{node} shows a certificate that is not trusted ({error.info}); "
+            "set OPENSEARCH_CA to the file of its authority"
+        ) from error
+    except exceptions.ConnectionTimeout as error:
+        raise EngineUnavailableError(
+            f"{node} did not answer in time; see its load and its log"
+        ) from error
+    except exceptions.ConnectionError as error:
+        raise EngineUnavailableError(
+            f"{node} is not reached; start it (make opensearch) or set OPENSEARCH_URL"
+        ) from error
+    except exceptions.AuthenticationException as error:
+        raise EngineUnavailableError(
+            f"{node} does not accept the login; set OPENSEARCH_USER and OPENSEARCH_PASSWORD"
+        ) from error
+    except exceptions.AuthorizationException as error:
+        raise EngineUnavailableError(
+            f"{node} refuses this to the user of the login ({_reason(error)}); "
+            "give the user the right, or set OPENSEARCH_USER to another"
+        ) from error
+    except exceptions.NotFoundError as error:
+        raise CatalogIndexError(
+            f"{node} has no such index ({_reason(error)}); make it with "
+            "'python -m indexer CATALOG --index DIR --engine opensearch --alias NAME'"
+        ) from error
+    except exceptions.TransportError as error:
+        if error.status_code == 429 or error.status_code >= 500:
+            raise EngineUnavailableError(
+                f"{node} cannot answer now, status {error.status_code} ({_reason(error)}); "
+                "see its load and its log"
+            ) from error
+        raise CatalogIndexError(
+            f"{node} refuses the request, status {error.status_code} ({_reason(error)}); "
+            "correct what it names, or make the index again where another version made it"
+        ) from error
+
+
+def _check(settings: OpenSearchSettings) -> None:
+    parts = urlsplit(settings.url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise SettingsError(
+            f"OPENSEARCH_URL is {_without_login(settings.url)!r}; "
+            "expected an address such as https://search.example:9200"
+        )
+    if (settings.user is None) != (settings.password is None):
+        raise SettingsError(
+            "only one of OPENSEARCH_USER and OPENSEARCH_PASSWORD is set; set both, or neither"
+        )
+    if settings.ca_file is not None and not Path(settings.ca_file).is_file():
+        raise SettingsError(
+            f"OPENSEARCH_CA is {settings.ca_file!r}, which is not a file; "
+            "name the certificate of the node's authority (PEM), or unset it"
+        )
+
+
+def _without_login(url: str) -> str:
+    """Messages are shown and logged: a password in the address must not come along."""
+    scheme, separator, rest = url.partition("://")
+    return f"{scheme}{separator}{rest.rpartition('@')[2]}"
+
+
+def _reason(error: Exception) -> str:
+    """OpenSearch's own sentence, where the answer holds one."""
+    info = getattr(error, "info", None)
+    detail = info.get("error") if isinstance(info, dict) else None
+    if isinstance(detail, dict):
+        causes = detail.get("root_cause") or [detail]
+        return str(causes[0].get("reason") or detail.get("reason"))
+    return str(detail or error)

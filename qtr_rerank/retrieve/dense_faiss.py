@@ -1,0 +1,103 @@
+"""Retrieve: nearest title vectors in process, by FAISS, from a memory-mapped titles.faiss."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import faiss as typed_faiss
+import numpy as np
+from numpy.typing import NDArray
+
+from qtr_rerank.errors import CatalogIndexError
+from qtr_rerank.retrieve.ties import whole_ties
+
+# FAISS's own stubs describe the C++ signatures, not those of Python.
+faiss: Any = typed_faiss
+
+# Below this share of allowed products a graph is searched in vain: most of its edges lead to
+# places that a filter refuses. Then the allowed vectors are compared one by one, which is exact.
+GRAPH_SHARE = 0.1
+# A graph looks at no fewer nodes than it shall return, and at least at these.
+MIN_EF_SEARCH = 256
+
+
+class FaissDense:
+    """A DenseIndex over a file that `indexer.vectors` wrote. Safe to share between threads.
+
+    Exact (flat) files give exact neighbours; graph (HNSW) files nearly all of them.
+    """
+
+    def __init__(self, index: Any) -> None:
+        self._index = index
+        self._graph = isinstance(index, faiss.IndexHNSW)
+        # A graph keeps its vectors in a flat index of their own, in the same order. It belongs to
+        # the graph, which must outlive it.
+        self._flat = faiss.downcast_index(index.storage) if self._graph else index
+
+    @classmethod
+    def open(cls, path: Path | str) -> FaissDense:
+        """Map the file at `path`. Raises CatalogIndexError where it is missing or damaged."""
+        try:
+            index = faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC)
+        except RuntimeError as error:
+            raise CatalogIndexError(
+                f"{path} is missing or holds no readable vectors; index the catalog again"
+            ) from error
+        # One request, one core: a server answers several at a time instead.
+        faiss.omp_set_num_threads(1)
+        return cls(index)
+
+    @property
+    def dimension(self) -> int:
+        """The length of one vector."""
+        return int(self._index.d)
+
+    def search(
+        self, query_vector: NDArray[np.float32], k: int, allowed: NDArray[np.bool_] | None = None
+    ) -> list[tuple[int, float]]:
+        """The `k` nearest as (position, inner product), best first; ties by position.
+
+        `query_vector` is (dim,); `allowed`, (products,), restricts the search to its true places.
+        Raises CatalogIndexError where the vector has another length than those of the index.
+        """
+        if query_vector.shape != (self.dimension,):
+            raise CatalogIndexError(
+                f"the query vector has shape {query_vector.shape}, the index holds vectors of "
+                f"{self.dimension}; search with the model that indexed the catalog"
+            )
+        total = len(self) if allowed is None else int(np.count_nonzero(allowed))
+        if k < 1 or total == 0:
+            return []
+        row = np.ascontiguousarray(query_vector[np.newaxis], dtype=np.float32)
+        by_graph = self._graph and total >= len(self) * GRAPH_SHARE
+
+        def fetch(limit: int) -> list[tuple[float, int]]:
+            return self._fetch(row, limit, allowed, by_graph)
+
+        hits = whole_ties(fetch, k, total)
+        best = sorted(hits, key=lambda hit: (-hit[0], hit[1]))[:k]
+        return [(position, score) for score, position in best]
+
+    def __len__(self) -> int:
+        return int(self._index.ntotal)
+
+    def _fetch(
+        self,
+        row: NDArray[np.float32],
+        limit: int,
+        allowed: NDArray[np.bool_] | None,
+        by_graph: bool,
+    ) -> list[tuple[float, int]]:
+        # (dim,) packed bits, lowest first; FAISS reads them in place while it searches.
+        bitmap = None if allowed is None else np.packbits(allowed, bitorder="little")
+        selector = None if bitmap is None else faiss.IDSelectorBitmap(bitmap)
+        if by_graph:
+            wide = max(limit, MIN_EF_SEARCH)
+            parameters = faiss.SearchParametersHNSW(sel=selector, efSearch=wide)
+            scores, positions = self._index.search(row, limit, params=parameters)
+        else:
+            parameters = None if selector is None else faiss.SearchParameters(sel=selector)
+            scores, positions = self._flat.search(row, limit, params=parameters)
+        found = positions[0] >= 0
+        return list(zip(scores[0][found].tolist(), positions[0][found].tolist(), strict=True))

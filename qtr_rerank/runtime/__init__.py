@@ -1,0 +1,1 @@
+"""Runtime: run an artifact's graphs with ONNX Runtime. No torch."""

@@ -1,0 +1,95 @@
+"""Index -> search: index.json, what an index folder holds and which models made it.
+
+It is written last: a folder without it is no index.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from qtr_rerank.errors import CatalogIndexError, SettingsError
+
+SCHEMA = 1
+ENGINES = ("embedded", "opensearch")
+_FILE = "index.json"
+
+
+@dataclass(frozen=True, slots=True)
+class IndexManifest:
+    """What stands in index.json.
+
+    `models` maps each model whose title features are stored to its artifact's fingerprint;
+    `retriever` names the one whose vectors are in titles.faiss; `model_folders` says where those
+    are that are not found by name. `alias` and `url` say where OpenSearch holds the products, where
+    that is the engine, and `refused` lists the positions of those that it would not take.
+    """
+
+    engine: str
+    count: int
+    models: Mapping[str, str]
+    retriever: str
+    model_folders: Mapping[str, str] = field(default_factory=dict)
+    refused: tuple[int, ...] = ()
+    alias: str | None = None
+    url: str | None = None
+    catalog: str = ""
+    schema: int = field(default=SCHEMA)
+
+    def __post_init__(self) -> None:
+        if self.engine not in ENGINES:
+            raise SettingsError(f"the engine is {self.engine!r}; expected one of {list(ENGINES)}")
+
+    def save(self, folder: Path) -> None:
+        """Write index.json into `folder`, whole or not at all."""
+        write_atomically(folder / _FILE, asdict(self))
+
+    @classmethod
+    def load(cls, folder: Path | str) -> IndexManifest:
+        """Read the manifest of the index at `folder`.
+
+        Raises CatalogIndexError where there is no index, or one of another version.
+        """
+        path = Path(folder) / _FILE
+        try:
+            fields: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            schema = fields["schema"]
+        except FileNotFoundError as error:
+            raise CatalogIndexError(
+                f"{folder} is not an index: it has no {_FILE}; "
+                f"make one with: python -m indexer CATALOG --index {folder}"
+            ) from error
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise CatalogIndexError(
+                f"{path} cannot be read ({error}); index the catalog again"
+            ) from error
+        if schema != SCHEMA:
+            raise CatalogIndexError(
+                f"{path} has schema {schema}, this version reads {SCHEMA}; index the catalog again"
+            )
+        try:
+            return cls(**{**fields, "refused": tuple(fields["refused"])})
+        except (TypeError, KeyError, SettingsError) as error:
+            raise CatalogIndexError(
+                f"{path} is damaged ({error}); index the catalog again"
+            ) from error
+
+
+def is_index(folder: Path) -> bool:
+    """Whether `folder` holds a finished index, of whatever version."""
+    return (folder / _FILE).is_file()
+
+
+def write_atomically(path: Path, content: Any) -> None:
+    """Write `content` as JSON: a reader, or a power cut, meets the old file or the new one."""
+    unfinished = path.with_name(path.name + ".part")
+    with unfinished.open("w", encoding="utf-8") as file:
+        json.dump(content, file, indent=2, ensure_ascii=False)
+        file.write("\n")
+        file.flush()
+        os.fsync(file.fileno())
+    unfinished.replace(path)

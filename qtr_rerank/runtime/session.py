@@ -1,0 +1,40 @@
+"""Runtime: one ONNX graph, and the only place that knows ONNX Runtime."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from qtr_rerank.errors import ArtifactError
+
+Arrays = dict[str, NDArray[Any]]
+
+
+class Session:
+    """A loaded graph: named arrays in, named arrays out. Safe to call from several threads."""
+
+    def __init__(self, path: Path, threads: int = 1) -> None:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        # Idle threads would spin on a core that other requests need.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.log_severity_level = 3
+        try:
+            self._session = onnxruntime.InferenceSession(
+                str(path), options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # onnxruntime raises its own, unnamed in its typing
+            raise ArtifactError(f"{path} cannot be loaded by ONNX Runtime: {error}") from error
+        self.inputs = [value.name for value in self._session.get_inputs()]
+        self.outputs = [value.name for value in self._session.get_outputs()]
+
+    def run(self, arrays: Mapping[str, NDArray[Any]]) -> Arrays:
+        """Outputs by name. `arrays` may hold more than the graph reads."""
+        values = self._session.run(None, {name: arrays[name] for name in self.inputs})
+        return dict(zip(self.outputs, map(np.asarray, values), strict=True))

@@ -1,0 +1,203 @@
+"""Index -> rerank: what depends on titles alone, computed once and memory-mapped by position.
+
+A position is a product's row number in catalog order; ids, facet columns and every model's title
+features stand at the same position. Nothing here is read into memory before it is asked for.
+
+    store/ids/         text, offsets: every id; hashes, order: where to find one
+    store/facets/      brand, category: codes into their .json vocabularies; price: float32
+    store/features/    MODEL/ARRAY.npy, each (products, ...)
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qtr_rerank.errors import CatalogIndexError
+from qtr_rerank.records import Filters, Product
+from qtr_rerank.runtime.columns import ArrayAppender, mapped
+from qtr_rerank.runtime.id_table import IdTable, IdTableWriter, Positions
+
+
+@dataclass(frozen=True, slots=True)
+class FacetColumns:
+    """What facets count and filters test, by position. Codes index the vocabulary beside them.
+
+    A product without a brand or category carries the code of ""; an unknown price is NaN.
+    """
+
+    brand_codes: NDArray[np.int32]
+    brands: tuple[str, ...]
+    category_codes: NDArray[np.int32]
+    categories: tuple[str, ...]
+    prices: NDArray[np.float32]
+
+    def matching(self, filters: Filters, positions: Positions | None = None) -> NDArray[np.bool_]:
+        """True where a product passes `filters`: all products, or those at `positions`.
+
+        Values of one field are alternatives, fields add up; an unknown price passes no price limit.
+        """
+        here: Any = slice(None) if positions is None else positions
+        prices = self.prices[here]
+        passing = np.ones(len(prices), dtype=np.bool_)
+        if filters.brands:
+            passing &= _carries(self.brand_codes[here], self.brands, filters.brands)
+        if filters.categories:
+            passing &= _carries(self.category_codes[here], self.categories, filters.categories)
+        # np.float32: a limit of 19.99 must meet a stored 19.99.
+        if filters.price_min is not None:
+            passing &= prices >= np.float32(filters.price_min)
+        if filters.price_max is not None:
+            passing &= prices <= np.float32(filters.price_max)
+        return passing
+
+
+def _carries(
+    codes: NDArray[np.int32], vocabulary: Sequence[str], values: Iterable[str]
+) -> NDArray[np.bool_]:
+    wanted = set(values)
+    chosen = np.array([value in wanted for value in vocabulary], dtype=np.bool_)
+    return chosen[codes] if len(chosen) else np.zeros(len(codes), dtype=np.bool_)
+
+
+class TitleStore:
+    """The store of one index, opened read-only. Safe to share between threads."""
+
+    def __init__(self, ids: IdTable, facets: FacetColumns, folder: Path) -> None:
+        self.facets = facets
+        self._ids = ids
+        self._folder = folder
+
+    @classmethod
+    def open(cls, folder: Path | str) -> TitleStore:
+        """Map the store at `folder`. Raises CatalogIndexError where a file of it is missing."""
+        folder = Path(folder)
+        facets = folder / "facets"
+        columns = FacetColumns(
+            brand_codes=mapped(facets / "brand.npy"),
+            brands=_vocabulary(facets / "brand.json"),
+            category_codes=mapped(facets / "category.npy"),
+            categories=_vocabulary(facets / "category.json"),
+            prices=mapped(facets / "price.npy"),
+        )
+        return cls(IdTable(folder / "ids"), columns, folder)
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The models whose title features are stored, by name."""
+        features = self._folder / "features"
+        return (
+            tuple(sorted(entry.name for entry in features.iterdir())) if features.is_dir() else ()
+        )
+
+    def ids(self, positions: Iterable[int] | NDArray[Any]) -> list[str]:
+        """The ids at `positions`, in that order."""
+        return self._ids.ids(positions)
+
+    def positions(self, ids: Sequence[str]) -> Positions:
+        """The positions of `ids`, in that order. Raises UnknownIdError naming the first missing."""
+        return self._ids.positions(ids)
+
+    def features(self, model: str) -> dict[str, NDArray[Any]]:
+        """What `model` stored of every title: arrays (products, ...), memory-mapped."""
+        folder = self._folder / "features" / model
+        if not folder.is_dir():
+            raise CatalogIndexError(
+                f"the index holds no title features of model {model!r}, only of "
+                f"{', '.join(self.models) or 'none'}; index the catalog again with --models {model}"
+            )
+        return {path.stem: mapped(path) for path in sorted(folder.glob("*.npy"))}
+
+
+class TitleStoreWriter:
+    """Writes a store batch by batch; an interrupted one goes on after the rows already encoded.
+
+    Features are costly, so those of the first `encoded` rows are kept from the last run. Ids and
+    facets are cheap: they are written anew, and a resumed store cannot differ from an unbroken one.
+    A context manager that completes the store; it raises DataError where an id came twice.
+    """
+
+    def __init__(self, folder: Path | str, encoded: int = 0) -> None:
+        self._folder = Path(folder)
+        self._features = self._kept_features(encoded) if encoded else {}
+        facets = self._folder / "facets"
+        facets.mkdir(parents=True, exist_ok=True)
+        self._ids = IdTableWriter(self._folder / "ids")
+        self._columns = {name: ArrayAppender(facets / f"{name}.npy") for name in _FACETS}
+        self._codes: dict[str, dict[str, int]] = {"brand": {}, "category": {}}
+        self.add_products([])
+
+    def add_products(self, products: Sequence[Product]) -> None:
+        """Append ids and facets of the next products: all of them, encoded before or not."""
+        self._ids.add([product.id for product in products])
+        for name, codes in self._codes.items():
+            values = [str(getattr(product, name)) for product in products]
+            column = [codes.setdefault(value, len(codes)) for value in values]
+            self._columns[name].append(np.array(column, dtype=np.int32))
+        prices = [np.nan if product.price is None else product.price for product in products]
+        self._columns["price"].append(np.array(prices, dtype=np.float32))
+
+    def add_features(self, model: str, features: Mapping[str, NDArray[Any]]) -> None:
+        """Append `model`'s arrays, each (batch, ...), for the next rows not yet encoded."""
+        for name, rows in features.items():
+            column = self._features.get((model, name))
+            if column is None:
+                path = self._folder / "features" / model / f"{name}.npy"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                column = self._features[model, name] = ArrayAppender(path)
+            column.append(rows)
+
+    def _kept_features(self, encoded: int) -> dict[tuple[str, str], ArrayAppender]:
+        kept: dict[tuple[str, str], ArrayAppender] = {}
+        try:
+            for path in sorted((self._folder / "features").glob("*/*.npy")):
+                kept[path.parent.name, path.stem] = ArrayAppender(path, keep=encoded)
+        except CatalogIndexError:
+            for column in kept.values():
+                column.close()
+            raise
+        return kept
+
+    def sync(self) -> None:
+        """Force the features to the disk: after this, a checkpoint may count them as done."""
+        for column in self._features.values():
+            column.sync()
+
+    def __enter__(self) -> TitleStoreWriter:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for column in (*self._columns.values(), *self._features.values()):
+            column.close()
+        for name, codes in self._codes.items():
+            text = json.dumps(list(codes), ensure_ascii=True)
+            (self._folder / "facets" / f"{name}.json").write_text(text, encoding="utf-8")
+        self._ids.__exit__(kind, error, trace)
+
+
+_FACETS = ("brand", "category", "price")
+
+
+def _vocabulary(path: Path) -> tuple[str, ...]:
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CatalogIndexError(
+            f"{path} is missing or damaged ({error}); index the catalog again"
+        ) from error
+    return tuple(values)

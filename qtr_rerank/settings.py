@@ -1,0 +1,81 @@
+"""The only reader of the environment. Everything else takes its settings as arguments."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from qtr_rerank.errors import SettingsError
+
+
+@dataclass(frozen=True, slots=True)
+class OpenSearchSettings:
+    """Where OpenSearch is and how to log in. Passwords never come from a command line's history."""
+
+    url: str = "http://127.0.0.1:9200"
+    user: str | None = None
+    password: str | None = None
+    ca_file: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the environment says, read once by `Settings.from_environment()`."""
+
+    data_dir: Path | None
+    models_dir: Path | None
+    threads: int
+    opensearch: OpenSearchSettings
+
+    @classmethod
+    def from_environment(cls) -> Settings:
+        """Read QTR_DATA_DIR, QTR_MODELS_DIR, QTR_THREADS and OPENSEARCH_URL/_USER/_PASSWORD/_CA.
+
+        Raises SettingsError where a value cannot be used.
+        """
+        return cls(
+            data_dir=_folder("QTR_DATA_DIR"),
+            models_dir=_folder("QTR_MODELS_DIR"),
+            threads=_positive("QTR_THREADS", default=1),
+            opensearch=OpenSearchSettings(
+                url=os.environ.get("OPENSEARCH_URL") or OpenSearchSettings().url,
+                user=os.environ.get("OPENSEARCH_USER"),
+                password=os.environ.get("OPENSEARCH_PASSWORD"),
+                ca_file=os.environ.get("OPENSEARCH_CA"),
+            ),
+        )
+
+
+def cache_folder() -> Path:
+    """This project's folder for what can be made again: under XDG_CACHE_HOME, else ~/.cache."""
+    base = Path(os.environ.get("XDG_CACHE_HOME") or "")
+    # The XDG specification has relative paths ignored.
+    return (base if base.is_absolute() else Path.home() / ".cache") / "qtr-rerank"
+
+
+def java_home() -> Path | None:
+    """JAVA_HOME, by which a user names one of several Javas."""
+    value = os.environ.get("JAVA_HOME")
+    return Path(value) if value else None
+
+
+def _folder(name: str) -> Path | None:
+    value = os.environ.get(name)
+    if not value:
+        return None
+    folder = Path(value)
+    if not folder.is_dir():
+        raise SettingsError(
+            f"{name} is {value!r}, which is not a folder; create it or unset {name}"
+        )
+    return folder
+
+
+def _positive(name: str, default: int) -> int:
+    value = os.environ.get(name)
+    if not value:
+        return default
+    if not value.isdecimal() or int(value) < 1:
+        raise SettingsError(f"{name} is {value!r}; expected a whole number from 1, or unset it")
+    return int(value)

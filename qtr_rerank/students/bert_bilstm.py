@@ -1,0 +1,92 @@
+"""Students: bert-bilstm, a BiLSTM with self-attention pooling over query and title.
+
+A reconstruction: the paper (BertBiLSTM, arXiv 2108.10197) names its parts - contextual embedding,
+LSTM, self-attention - and publishes no sizes. The layout of the comparison follows Tang et al.
+(arXiv 1903.12136, section 3.1): one shared BiLSTM, [h1, h2, |h1-h2|, h1*h2] into a small net.
+Ours: literal match signals beside it, and the title's half computed at index time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from qtr_rerank.students.base import (
+    Features,
+    MatchSignals,
+    Student,
+    StudentSettings,
+    TokenEmbedding,
+    masked_softmax,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class BertBiLstmSettings(StudentSettings):
+    """Sizes: token vectors, LSTM state per direction, attention and comparison layers."""
+
+    dim: int = 128
+    state: int = 96
+    attention: int = 64
+    hidden: int = 128
+
+
+class BertBiLstm(Student):
+    """See the module's docstring. Title features: `vector` (2 * state), float16, and `ids`
+    (tokens), int16.
+    """
+
+    def __init__(self, settings: BertBiLstmSettings, tokens: int) -> None:
+        super().__init__()
+        self.settings = settings
+        self.tokens = TokenEmbedding(tokens, settings.dim)
+        self.forward_lstm = nn.LSTM(settings.dim, settings.state, batch_first=True)
+        self.backward_lstm = nn.LSTM(settings.dim, settings.state, batch_first=True)
+        # One-layer tanh attention (Lin et al. 2017, section 2, with one hop).
+        self.attention = nn.Sequential(
+            nn.Linear(2 * settings.state, settings.attention),
+            nn.Tanh(),
+            nn.Linear(settings.attention, 1, bias=False),
+        )
+        self.signals = MatchSignals(tokens)
+        self.compare = nn.Linear(8 * settings.state + 1 + MatchSignals.COUNT, settings.hidden)
+        self.output = nn.Linear(settings.hidden, 1)
+        self.skip = nn.Linear(MatchSignals.COUNT, 1, bias=False)
+
+    def embedding(self) -> TokenEmbedding:
+        return self.tokens
+
+    def encode_query(self, ids: Tensor) -> Features:
+        return {"vector": self._read(ids), "ids": ids}
+
+    def encode_title(self, ids: Tensor) -> Features:
+        return {"vector": self._read(ids).half(), "ids": ids.to(torch.int16)}
+
+    def score(self, query: Features, title: Features) -> Tensor:
+        t = title["vector"].float()
+        q = query["vector"].expand(t.shape[0], -1)
+        signals = self.signals(query["ids"], title["ids"].int())
+        cosine = torch.nn.functional.cosine_similarity(q, t, dim=1, eps=1e-6).unsqueeze(1)
+        compared = torch.cat([q, t, (q - t).abs(), q * t, cosine, signals], dim=1)
+        hidden = torch.relu(self.compare(compared))
+        logits: Tensor = (self.output(hidden) + self.skip(signals)).squeeze(1)
+        return logits
+
+    def _read(self, ids: Tensor) -> Tensor:
+        """(texts, tokens) -> (texts, 2 * state)."""
+        mask = ids != 0
+        length = mask.sum(1, keepdim=True)
+        places = torch.arange(ids.shape[1], device=ids.device).unsqueeze(0)
+        # Reversed within the length, padding left in place: the backward LSTM then never reads
+        # padding before text, and a longer batch does not move a score.
+        turned = torch.where(places < length, length - 1 - places, places)
+        onward = self.forward_lstm(self.tokens(ids))[0]
+        backward = self.backward_lstm(self.tokens(torch.gather(ids, 1, turned.to(ids.device))))[0]
+        backward = torch.gather(
+            backward, 1, turned.unsqueeze(2).expand(-1, -1, self.settings.state)
+        )
+        states = torch.cat([onward, backward], dim=2)
+        weights = masked_softmax(self.attention(states).squeeze(2), mask) * mask.float()
+        return (weights.unsqueeze(2) * states).sum(1)

@@ -1,0 +1,98 @@
+"""Students: pair tables as arrays of token ids, each distinct text read once."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from qtr_rerank.data.pair_tables import read_table, texts
+from qtr_rerank.features.wordpiece import WordPiece
+from qtr_rerank.students.base import StudentSettings
+
+_LOGIT_LIMIT = 8.0
+
+
+class PairSettings(Protocol):
+    """What of the training settings matters here."""
+
+    @property
+    def student(self) -> StudentSettings: ...
+    @property
+    def gold_share(self) -> float: ...
+    @property
+    def gold_repeats(self) -> int: ...
+
+
+@dataclass(frozen=True, slots=True)
+class PairIds:
+    """Pairs as places in two tables of ids; `target_logit` (pairs,) is what to learn."""
+
+    queries: list[str]
+    titles: list[str]
+    query_ids: Tensor  # (distinct queries, tokens) int32
+    title_ids: Tensor  # (distinct titles, tokens) int32
+    query_of: Tensor  # (pairs,)
+    title_of: Tensor  # (pairs,)
+    target_logit: Tensor  # (pairs,)
+
+    def texts(self, pair: int) -> tuple[str, str]:
+        """Query and title of a pair."""
+        return self.queries[int(self.query_of[pair])], self.titles[int(self.title_of[pair])]
+
+    def split(self, held_out_share: float) -> tuple[Tensor, Tensor]:
+        """Places (training, held out): by query, so that held-out queries are never seen."""
+        points = np.array([zlib.crc32(query.encode()) / 2**32 for query in self.queries])
+        held_out = torch.from_numpy(points < held_out_share)[self.query_of]
+        places = torch.arange(len(self.query_of))
+        return places[~held_out], places[held_out]
+
+
+def read_pair_ids(
+    scores: Sequence[Path], gold: Sequence[Path], vocabulary: WordPiece, settings: PairSettings
+) -> PairIds:
+    """Read teacher-scored tables. Judged pairs get a target between teacher and judges, and are
+    repeated; transfer pairs get the teacher's logit.
+    """
+    queries: list[str] = []
+    titles: list[str] = []
+    targets: list[np.ndarray] = []
+    for path in scores:
+        table = read_table(path, ["query", "title", "teacher_logit"])
+        queries += texts(table, "query")
+        titles += texts(table, "title")
+        targets.append(table.column("teacher_logit").to_numpy())
+    for path in gold:
+        table = read_table(path, ["query", "title", "teacher_logit", "label"])
+        teacher = 1.0 / (1.0 + np.exp(-table.column("teacher_logit").to_numpy()))
+        label = table.column("label").to_numpy()
+        mixed = settings.gold_share * label + (1.0 - settings.gold_share) * teacher
+        mixed = np.clip(mixed, 1e-4, 1.0 - 1e-4)
+        for _ in range(settings.gold_repeats):
+            queries += texts(table, "query")
+            titles += texts(table, "title")
+            targets.append(np.log(mixed / (1.0 - mixed)))
+    distinct_queries, query_of = _distinct(queries)
+    distinct_titles, title_of = _distinct(titles)
+    student = settings.student
+    return PairIds(
+        distinct_queries,
+        distinct_titles,
+        torch.from_numpy(vocabulary.encode(distinct_queries, student.max_query_tokens)),
+        torch.from_numpy(vocabulary.encode(distinct_titles, student.max_title_tokens)),
+        query_of,
+        title_of,
+        torch.from_numpy(np.clip(np.concatenate(targets), -_LOGIT_LIMIT, _LOGIT_LIMIT)).float(),
+    )
+
+
+def _distinct(values: Sequence[str]) -> tuple[list[str], Tensor]:
+    places: dict[str, int] = {}
+    rows = [places.setdefault(value, len(places)) for value in values]
+    return list(places), torch.tensor(rows)

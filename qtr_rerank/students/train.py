@@ -1,0 +1,261 @@
+"""Teacher scores -> students: the one training loop, for every student."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from qtr_rerank.artifact import TOKENIZER
+from qtr_rerank.errors import DataError, SettingsError, TrainingError
+from qtr_rerank.features.wordpiece import WordPiece
+from qtr_rerank.students import student_kind
+from qtr_rerank.students.base import MatchSignals, Student, StudentSettings
+from qtr_rerank.students.calibrate import fit_platt
+from qtr_rerank.students.dataset import PairIds, read_pair_ids
+from qtr_rerank.students.losses import in_batch_contrast, logit_mse, soft_cross_entropy
+from qtr_rerank.students.start import principal_vectors, token_idf
+from qtr_rerank.students.twinbert import Twin
+
+log = logging.getLogger(__name__)
+_PROBES = 64
+
+
+@dataclass(frozen=True, slots=True)
+class DistillSettings:
+    """How a student is trained. `gold_share`: how far a judged pair's target moves from the
+    teacher's probability to the judges' label; `gold_repeats`: sights of a judged pair for one
+    of a transfer pair; `contrast`: weight of the in-batch loss (towers with vectors only).
+    """
+
+    student: StudentSettings
+    epochs: int = 4
+    batch: int = 512
+    learning_rate: float = 2e-3
+    weight_decay: float = 1e-4
+    loss: Literal["soft_cross_entropy", "logit_mse"] = "soft_cross_entropy"
+    temperature: float = 1.0
+    gold_share: float = 0.5
+    gold_repeats: int = 4
+    contrast: float = 0.0
+    held_out_share: float = 0.03
+    seed: int = 7
+
+    def __post_init__(self) -> None:
+        if self.epochs < 1 or self.batch < 2:
+            raise SettingsError(f"epochs={self.epochs}, batch={self.batch}; expected from 1 and 2")
+        if self.temperature <= 0:
+            raise SettingsError(f"temperature={self.temperature}; expected above 0")
+        if not 0.0 <= self.gold_share <= 1.0:
+            raise SettingsError(f"gold_share={self.gold_share}; expected 0 to 1")
+
+
+@dataclass(frozen=True, slots=True)
+class DistillReport:
+    """What a training run reached on transfer pairs whose queries it did not see."""
+
+    held_out_loss: float
+    epochs: int
+    pairs: int
+
+
+def default_settings(kind: str, *, seed: int = 7, epochs: int | None = None) -> DistillSettings:
+    """The settings that the shipped artifact of this kind was trained with."""
+    student = student_kind(kind)[1]()
+    chosen = {
+        "bert2dnn": DistillSettings(student, temperature=2.0),
+        "bert-bilstm": DistillSettings(student),
+        "twin": DistillSettings(student, contrast=0.5, learning_rate=1e-3),
+    }.get(kind, DistillSettings(student))
+    return replace(chosen, seed=seed, epochs=epochs or chosen.epochs)
+
+
+def distill(
+    kind: str,
+    scores: Sequence[Path],
+    gold: Sequence[Path],
+    encoder: str,
+    out: Path,
+    settings: DistillSettings,
+) -> DistillReport:
+    """Train on `teacher_logit` of transfer pairs (`scores`) and judged pairs (`gold`); write
+    `student.safetensors`, `student.json`, the vocabulary and probe pairs to `out`.
+
+    Raises TrainingError where the loss is no number any more.
+    """
+    torch.manual_seed(settings.seed)
+    vocabulary = WordPiece.from_file(_tokenizer_of(encoder))
+    pairs = read_pair_ids(scores, gold, vocabulary, settings)
+    student = start_student(kind, settings.student, vocabulary, encoder, pairs)
+    training, held_out = pairs.split(settings.held_out_share)
+    optimizer = torch.optim.AdamW(
+        student.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
+    )
+    steps = settings.epochs * max(1, len(training) // settings.batch)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, settings.learning_rate, total_steps=steps + 1, pct_start=0.1
+    )
+    chance = np.random.default_rng(settings.seed)
+    best, best_state = float("inf"), student.state_dict()
+    for epoch in range(settings.epochs):
+        started, total, done = time.monotonic(), 0.0, 0
+        student.train()
+        for places in _batches(training, settings.batch, chance):
+            loss = _loss(student, pairs, places, settings)
+            if not torch.isfinite(loss):
+                raise TrainingError(
+                    f"{kind}: the loss became {float(loss)} in epoch {epoch + 1}; "
+                    f"lower the learning rate ({settings.learning_rate})"
+                )
+            optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            torch.nn.utils.clip_grad_norm_(student.parameters(), 1.0)
+            optimizer.step()
+            schedule.step()
+            total, done = total + float(loss.detach()), done + 1
+        held_out_loss = _distance(student, pairs, held_out, settings.batch)
+        log.info(
+            "%s epoch %d of %d: loss %.4f, held out %.4f, %.0f s",
+            kind,
+            epoch + 1,
+            settings.epochs,
+            total / max(done, 1),
+            held_out_loss,
+            time.monotonic() - started,
+        )
+        if held_out_loss < best:
+            best = held_out_loss
+            best_state = {name: value.clone() for name, value in student.state_dict().items()}
+    student.load_state_dict(best_state)
+    report = DistillReport(best, settings.epochs, len(training))
+    _save(kind, student, vocabulary, pairs, held_out, settings, report, out)
+    return report
+
+
+def start_student(
+    kind: str, settings: StudentSettings, vocabulary: WordPiece, encoder: str, pairs: PairIds
+) -> Student:
+    """A new student: token vectors from the encoder's (by PCA), token weights from titles' idf."""
+    student = student_kind(kind)[0](settings, len(vocabulary))
+    table = student.embedding().table.weight
+    idf = token_idf(pairs.title_ids, len(vocabulary))
+    with torch.no_grad():
+        vectors = principal_vectors(encoder, table.shape[1])
+        # A bag is then a sum weighted by sqrt(idf), its dot product a soft BM25-like match.
+        table.copy_(vectors * idf.sqrt().unsqueeze(1) / idf.mean().sqrt())
+        table[0].zero_()
+    for module in student.modules():
+        if isinstance(module, MatchSignals):
+            module.start_from(idf / idf.mean())
+    return student
+
+
+def load_student(folder: Path) -> tuple[Student, dict[str, Any]]:
+    """A student that `distill` wrote, and what it noted about it."""
+    path = folder / "student.json"
+    if not path.is_file():
+        raise DataError(f"{folder} holds no student; expected a folder made by 'qtr distill'")
+    meta: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    student_class, settings_class = student_kind(meta["kind"])
+    student = student_class(settings_class(**meta["student"]), meta["tokens"])
+    student.load_state_dict(load_file(folder / "student.safetensors"))
+    return student, meta
+
+
+def _loss(student: Student, pairs: PairIds, places: Tensor, settings: DistillSettings) -> Tensor:
+    query_rows, title_rows = pairs.query_of[places], pairs.title_of[places]
+    query = student.encode_query(pairs.query_ids[query_rows])
+    title = student.encode_title(pairs.title_ids[title_rows])
+    logits, target = student.score(query, title), pairs.target_logit[places]
+    if settings.loss == "logit_mse":
+        loss = logit_mse(logits, target)
+    else:
+        loss = soft_cross_entropy(logits, target, settings.temperature)
+    if settings.contrast and isinstance(student, Twin):
+        relevance = torch.sigmoid(target).clamp(min=0.3) - 0.3
+        loss = loss + settings.contrast * in_batch_contrast(
+            query["vector"], title["vector"], query_rows, title_rows, relevance
+        )
+    return loss
+
+
+def _batches(places: Tensor, size: int, chance: np.random.Generator) -> Iterator[Tensor]:
+    shuffled = places[torch.from_numpy(chance.permutation(len(places)))]
+    for start in range(0, len(shuffled) - size + 1, size):
+        yield shuffled[start : start + size]
+    if len(shuffled) < size:
+        yield shuffled
+
+
+@torch.inference_mode()
+def _logits(student: Student, pairs: PairIds, places: Tensor, batch: int) -> Tensor:
+    student.eval()
+    return torch.cat(
+        [
+            student(pairs.query_ids[pairs.query_of[part]], pairs.title_ids[pairs.title_of[part]])
+            for part in torch.split(places, batch)
+        ]
+    )
+
+
+def _distance(student: Student, pairs: PairIds, places: Tensor, batch: int) -> float:
+    """Cross-entropy against the teacher after the best line through the logits, so that runs of
+    other temperatures compare.
+    """
+    logits, target = _logits(student, pairs, places, batch), pairs.target_logit[places]
+    scale, bias = fit_platt(logits, torch.sigmoid(target))
+    return float(soft_cross_entropy(scale * logits + bias, target, 1.0))
+
+
+def _save(
+    kind: str,
+    student: Student,
+    vocabulary: WordPiece,
+    pairs: PairIds,
+    held_out: Tensor,
+    settings: DistillSettings,
+    report: DistillReport,
+    out: Path,
+) -> None:
+    out.mkdir(parents=True, exist_ok=True)
+    save_file(
+        {name: value.contiguous() for name, value in student.state_dict().items()},
+        out / "student.safetensors",
+    )
+    vocabulary.save(out / TOKENIZER)
+    logits = _logits(student, pairs, held_out, settings.batch)
+    scale, bias = fit_platt(logits, torch.sigmoid(pairs.target_logit[held_out]))
+    training = asdict(settings)
+    fields = {
+        "kind": kind,
+        "tokens": len(vocabulary),
+        "student": training.pop("student"),
+        "training": training | asdict(report),
+        "calibration": {"scale": scale, "bias": bias},
+    }
+    (out / "student.json").write_text(json.dumps(fields, indent=2) + "\n", encoding="utf-8")
+    probes = [pairs.texts(int(place)) for place in held_out[:_PROBES]]
+    (out / "probes.json").write_text(json.dumps(probes, indent=0) + "\n", encoding="utf-8")
+
+
+def _tokenizer_of(encoder: str) -> Path:
+    folder = Path(encoder)
+    if folder.is_dir():
+        return folder / TOKENIZER
+    from huggingface_hub import hf_hub_download
+
+    try:
+        return Path(hf_hub_download(encoder, TOKENIZER))
+    except Exception as error:
+        raise DataError(
+            f"encoder {encoder!r}: no {TOKENIZER} ({error}); give a model id or a local folder"
+        ) from error

@@ -1,0 +1,157 @@
+"""Teacher -> students: label pairs with a teacher, shard by shard into Parquet, resumable."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+from numpy.typing import NDArray
+
+from qtr_rerank.data.pair_tables import read_table, texts, with_column, write_table
+from qtr_rerank.errors import DataError, SettingsError
+from qtr_rerank.teacher.encoders import (
+    autocast,
+    device,
+    encode_texts,
+    length_buckets,
+    load_cross_encoder,
+    load_tokenizer,
+)
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreSettings:
+    """How pairs are scored; none of it changes a score beyond rounding."""
+
+    batch: int = 256
+    shard_rows: int = 20_000
+    max_tokens: int = 64
+
+    def __post_init__(self) -> None:
+        if min(self.batch, self.shard_rows, self.max_tokens) < 1:
+            raise SettingsError(
+                f"batch={self.batch}, shard_rows={self.shard_rows}, "
+                f"max_tokens={self.max_tokens}; expected at least 1 each"
+            )
+
+
+def score_pairs(teacher: Path, pairs: Path, out: Path, settings: ScoreSettings) -> int:
+    """Write `pairs` with the column `teacher_logit` as `out/part-*.parquet`; the rows' count.
+
+    Finished shards are kept: a second call goes on where the first one stopped. Raises DataError
+    where `out` was begun with another teacher, other pairs or other shards.
+    """
+    table = read_table(pairs, ["clean_query", "title"])
+    manifest = {
+        "teacher": _checksum(teacher / "model.safetensors"),
+        "pairs": _checksum_table(table),
+        "shard_rows": settings.shard_rows,
+        "max_tokens": settings.max_tokens,
+    }
+    _claim(out, manifest)
+    tokenizer, model = load_tokenizer(str(teacher)), load_cross_encoder(str(teacher)).eval()
+    started, done = time.monotonic(), 0
+    for number, start in enumerate(range(0, table.num_rows, settings.shard_rows)):
+        shard = out / f"part-{number:05d}.parquet"
+        if shard.is_file():
+            continue
+        rows = table.slice(start, settings.shard_rows)
+        write_table(
+            with_column(rows, "teacher_logit", _logits(model, tokenizer, rows, settings)), shard
+        )
+        done += rows.num_rows
+        log.info(
+            "%d of %d pairs, %.0f pairs/s",
+            start + rows.num_rows,
+            table.num_rows,
+            done / (time.monotonic() - started),
+        )
+    return int(table.num_rows)
+
+
+def add_cosine(encoder: str, pairs: Path, out: Path) -> None:
+    """Write `pairs` with the column `cosine`: a bi-encoder's similarity of query and title."""
+    table = read_table(pairs, ["clean_query", "title"])
+    columns = []
+    for name in ("clean_query", "title"):
+        column = np.asarray(texts(table, name), dtype=object)
+        distinct, places = np.unique(column, return_inverse=True)
+        columns.append((encode_texts(encoder, list(distinct)), places))
+    (queries, query_places), (titles, title_places) = columns
+    cosine = np.concatenate(
+        [
+            np.einsum("nd,nd->n", queries[q], titles[t])
+            for q, t in zip(
+                np.array_split(query_places, 64), np.array_split(title_places, 64), strict=True
+            )
+        ]
+    )
+    write_table(with_column(table, "cosine", cosine), out)
+
+
+def mix_label(pairs: Path, out: Path, cosine_share: float = 0.5) -> None:
+    """Write `pairs` with `label` = share * cosine + (1 - share) * coverage, kept within 0..1.
+
+    The label that stands in for judges where there are none (DESIGN.md, cold start).
+    """
+    table = read_table(pairs, ["cosine", "coverage"])
+    cosine = table.column("cosine").to_numpy()
+    coverage = table.column("coverage").to_numpy()
+    label = np.clip(cosine_share * cosine + (1.0 - cosine_share) * coverage, 0.0, 1.0)
+    write_table(with_column(table, "label", label), out)
+
+
+def _logits(
+    model: Any, tokenizer: Any, rows: pa.Table, settings: ScoreSettings
+) -> NDArray[np.float32]:
+    queries, titles = texts(rows, "clean_query"), texts(rows, "title")
+    logits = np.zeros(len(queries), dtype=np.float32)
+    lengths = [len(q) + len(t) for q, t in zip(queries, titles, strict=True)]
+    for places in length_buckets(lengths, settings.batch):
+        inputs = tokenizer(
+            [queries[i] for i in places],
+            [titles[i] for i in places],
+            padding=True,
+            truncation=True,
+            max_length=settings.max_tokens,
+            return_tensors="pt",
+        ).to(device())
+        with torch.inference_mode(), autocast():
+            logits[places] = model(**inputs).logits.squeeze(-1).float().cpu().numpy()
+    return logits
+
+
+def _claim(out: Path, manifest: dict[str, Any]) -> None:
+    out.mkdir(parents=True, exist_ok=True)
+    path = out / "scores.json"
+    if path.is_file() and json.loads(path.read_text()) != manifest:
+        raise DataError(
+            f"{out} holds scores of another teacher or of other pairs; "
+            "give another folder, or remove it"
+        )
+    path.write_text(json.dumps(manifest, indent=2) + "\n")
+
+
+def _checksum(path: Path) -> str:
+    if not path.is_file():
+        raise DataError(f"{path} is missing; expected a teacher made by 'qtr teacher finetune'")
+    with path.open("rb") as weights:
+        return hashlib.file_digest(weights, "sha256").hexdigest()
+
+
+def _checksum_table(table: pa.Table) -> str:
+    digest = hashlib.sha256()
+    for name in ("clean_query", "title"):
+        for text in texts(table, name):
+            digest.update(text.encode() + b"\0")
+    return digest.hexdigest()

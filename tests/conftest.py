@@ -1,0 +1,72 @@
+"""Fixtures of the whole suite: a real OpenSearch node, once a session."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+
+import pytest
+
+from qtr_rerank.errors import QtrError
+from qtr_rerank.opensearch.node import LocalNode
+from qtr_rerank.opensearch.tools import missing_for_a_node
+from qtr_rerank.retrieve.client_opensearch import connect, engine_errors
+from qtr_rerank.settings import OpenSearchSettings, Settings
+
+# Its assertions are shown with their values, as those of the modules named test_*.
+pytest.register_assert_rewrite("tests.lexical_contract")
+
+
+_missing_for_a_node = functools.cache(missing_for_a_node)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip tests of OpenSearch, with what is missing, where no node can run; fail them in CI.
+
+    In a hook, not in the fixtures: pytest then says it in one line for all of them.
+    """
+    fixtures = getattr(item, "fixturenames", ())
+    given = os.environ.get("OPENSEARCH_URL")
+    if "node_tools" in fixtures or ("opensearch_settings" in fixtures and not given):
+        missing = _missing_for_a_node()
+        if missing and os.environ.get("CI") == "true" and not given:
+            pytest.fail(missing, pytrace=False)
+        if missing:
+            pytest.skip(missing)
+
+
+@pytest.fixture(scope="session")
+def node_tools() -> None:
+    """For tests that start nodes of their own: they are skipped where that cannot be done."""
+
+
+@pytest.fixture(scope="session")
+def opensearch_settings() -> Iterator[OpenSearchSettings]:
+    """The node of OPENSEARCH_URL where it is set, else one started here and stopped at the end."""
+    settings = Settings.from_environment().opensearch
+    if os.environ.get("OPENSEARCH_URL"):
+        fault = _fault_of(settings)
+        if fault:
+            pytest.fail(f"OPENSEARCH_URL is set, and {fault}", pytrace=False)
+        yield settings
+    else:
+        with LocalNode() as node:
+            yield replace(settings, url=node.url)
+
+
+def _fault_of(settings: OpenSearchSettings) -> str:
+    try:
+        with closing(connect(settings)) as client, engine_errors(settings.url):
+            client.info()
+    except QtrError as error:
+        return str(error)
+    return ""
+
+
+@pytest.fixture(scope="session")
+def opensearch_url(opensearch_settings: OpenSearchSettings) -> str:
+    """Where the session's node answers."""
+    return opensearch_settings.url

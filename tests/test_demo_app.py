@@ -1,0 +1,432 @@
+"""The shop over a real small index: pages, JSON, faults and the command that serves it."""
+
+from __future__ import annotations
+
+import html
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from demo_fixtures import BARE_ID, SCRIPT_ID, build_shop_index, shop_catalog
+from flask.testing import FlaskClient
+
+from demo import create_app
+from demo.pictures import picture_for
+from qtr_rerank.errors import CatalogIndexError, EngineUnavailableError, UnknownIdError
+from qtr_rerank.records import Facets, FacetValue, Filters, Product, Ranked, SearchResult
+from qtr_rerank.runtime.manifest import IndexManifest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="module")
+def index(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_shop_index(tmp_path_factory.mktemp("shop") / "index")
+
+
+@pytest.fixture(scope="module")
+def client(index: Path) -> Iterator[FlaskClient]:
+    app = create_app(index)
+    yield app.test_client()
+    app.extensions["shop"].engine.close()
+
+
+def page(client: FlaskClient, address: str, status: int = 200) -> str:
+    response = client.get(address)
+    assert response.status_code == status, response.text
+    return response.text
+
+
+def api(client: FlaskClient, address: str, status: int = 200) -> dict[str, Any]:
+    response = client.get(address)
+    assert response.status_code == status, response.text
+    answer: dict[str, Any] = response.get_json()
+    return answer
+
+
+def titles(text: str) -> list[str]:
+    """The titles of the cards on a page, as a person reads them."""
+    found = re.findall(r'class="card-title"><a [^>]*>(.*?)</a>', text)
+    return [html.unescape(title) for title in found]
+
+
+def test_home_shows_departments_with_pictures_and_searches_to_try(client: FlaskClient) -> None:
+    text = page(client, "/")
+    assert "headfones" in text
+    assert "Kitchen" in text
+    assert len(re.findall(r'class="tile"', text)) >= 12
+    for picture in re.findall(r'src="(/picture/[^"]+)"', text):
+        assert client.get(html.unescape(picture)).mimetype == "image/svg+xml"
+
+
+def test_a_search_keeps_its_query_and_shows_cards_facets_and_times(client: FlaskClient) -> None:
+    text = page(client, "/?q=red+kettle")
+    assert re.search(r'<input id="q"[^>]* value="red kettle"', text)
+    assert any("Kettle" in title for title in titles(text)[:3])
+    assert re.search(
+        r"results · retrieved in [\d.]+ ms · reranked in [\d.]+ ms · engine: embedded", text
+    )
+    assert 'name="brand"' in text
+    assert 'name="price_min"' in text
+
+
+@pytest.mark.parametrize("query", ["<script>alert(1)</script>", '"><img src=x onerror=alert(1)>'])
+def test_a_query_is_never_markup(client: FlaskClient, query: str) -> None:
+    response = client.get("/", query_string={"q": query})
+    assert response.status_code == 200
+    assert "<script>alert" not in response.text
+    assert "<img src=x" not in response.text
+    assert html.escape(query, quote=False).replace('"', "&#34;") in response.text
+    answer = client.get("/api/search", query_string={"q": query})
+    assert answer.mimetype == "application/json"
+    assert answer.get_json()["query"] == query
+
+
+@pytest.mark.parametrize("address", ["/?q=script+alert+kettle+co", "/product/x/%3Cscript%3E"])
+def test_a_title_is_never_markup(client: FlaskClient, address: str) -> None:
+    text = page(client, address)
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in text
+    assert re.findall(r"<script(?! src=)", text) == []
+    assert "<img src=x" not in text
+    assert "<b>Bold" not in text
+    assert "javascript:" not in text
+
+
+def test_ids_with_slashes_and_brackets_have_a_page_and_a_picture(client: FlaskClient) -> None:
+    (wanted,) = [each for each in shop_catalog() if each.id == SCRIPT_ID]
+    picture = client.get("/picture/x/%3Cscript%3E.svg")
+    assert picture.text == picture_for(wanted)
+    assert "max-age" in picture.headers["Cache-Control"]
+    again = client.get(
+        "/picture/x/%3Cscript%3E.svg", headers={"If-None-Match": picture.headers["ETag"]}
+    )
+    assert again.status_code == 304
+
+
+def test_a_product_without_price_brand_and_rating_has_a_page(client: FlaskClient) -> None:
+    text = page(client, f"/product/{BARE_ID}")
+    assert "Unpriced kettle without brand" in text
+    assert "None" not in text
+    assert "Unpriced kettle without brand" in titles(page(client, "/?q=unpriced+kettle"))
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "page=abc",
+        "page=-1",
+        "page=999999999999",
+        "size=1e9",
+        "sort=xxx",
+        "stage=yyy",
+        "view=zzz",
+        "price_min=foo",
+        "price_max=nan",
+        "price_min=9&price_max=1",
+        "department=Moon",
+        "q=" + "word+" * 500,
+    ],
+)
+def test_a_bad_value_is_noticed_on_a_page_and_refused_by_the_json(
+    client: FlaskClient, address: str
+) -> None:
+    text = page(client, f"/?q=kettle&{address}" if not address.startswith("q=") else f"/?{address}")
+    assert 'class="notice"' in text
+    assert "expected" in text
+    body = f"/api/search?q=kettle&{address}" if not address.startswith("q=") else address
+    answer = api(client, body if body.startswith("/") else f"/api/search?{body}", 400)
+    (problem,) = answer["error"]["problems"]
+    assert problem["parameter"] in answer["error"]["message"]
+    assert problem["expected"]
+
+
+@pytest.mark.parametrize("address", ["/api/search", "/api/search?q=+", "/api/search?q=tea&k=1e9"])
+def test_the_json_refuses_no_query_and_unknown_arguments(client: FlaskClient, address: str) -> None:
+    assert api(client, address, 400)["error"]["problems"][0]["expected"]
+
+
+@pytest.mark.parametrize("address", ["/?q=tea&k=1e9&utm_source=mail", "/?q=%00%FF%F0", "/?q=a&q=b"])
+def test_odd_addresses_are_pages(client: FlaskClient, address: str) -> None:
+    assert "<main" in page(client, address)
+
+
+def test_the_json_holds_hits_in_order_with_both_ranks(client: FlaskClient) -> None:
+    answer = api(client, "/api/search?q=kettle&size=5")
+    assert set(answer) >= {"query", "total", "hits", "facets", "times_ms", "engine", "degraded"}
+    hits = answer["hits"]
+    assert [each["rank"] for each in hits] == [1, 2, 3, 4, 5]
+    assert set(hits[0]) >= {
+        *("id", "title", "brand", "price", "rank"),
+        *("score", "first_rank", "first_score", "stage"),
+    }
+    assert all(0 <= each["score"] <= 1 for each in hits)
+    assert api(client, "/api/search?q=kettle&size=5&page=2")["hits"][0]["rank"] == 6
+    first = api(client, "/api/search?q=kettle&size=5&stage=retrieve")["hits"]
+    assert [each["first_rank"] for each in first] == [1, 2, 3, 4, 5]
+    assert {each["stage"] for each in first} == {"retrieve"}
+
+
+def test_a_page_beyond_the_last_is_the_last_on_screen_and_empty_in_json(
+    client: FlaskClient,
+) -> None:
+    address = "?q=kettle&category=Kettles&page=9"
+    text = page(client, f"/{address}")
+    assert titles(text)
+    assert 'class="notice"' in text
+    answer = api(client, f"/api/search{address}")
+    assert answer["hits"] == []
+    assert answer["total"] > 0
+
+
+def test_a_facet_value_finds_as_many_as_it_counted(client: FlaskClient) -> None:
+    facets = api(client, "/api/search?q=kettle")["facets"]
+    for parameter in ("brand", "category"):
+        for value in facets[parameter][:3]:
+            answer = client.get(
+                "/api/search", query_string={"q": "kettle", parameter: value["value"]}
+            )
+            found = answer.get_json()
+            assert found["total"] == value["count"]
+            assert {each[parameter] for each in found["hits"]} == {value["value"]}
+
+
+def test_prices_narrow_and_sort(client: FlaskClient) -> None:
+    answer = api(client, "/api/search?q=headphones&price_min=20&price_max=150&sort=price-asc")
+    prices = [each["price"] for each in answer["hits"]]
+    assert prices
+    assert prices == sorted(prices)
+    assert prices[0] >= 20
+    assert prices[-1] <= 150
+    down = api(client, "/api/search?q=headphones&sort=price-desc")["hits"]
+    assert [each["price"] for each in down] == sorted((e["price"] for e in down), reverse=True)
+
+
+def test_a_department_holds_its_products_and_its_categories_only(client: FlaskClient) -> None:
+    products = {each.id: each for each in shop_catalog()}
+    answer = api(client, "/api/search?department=Kitchen&size=100")
+    kitchen = {
+        each.category for each in products.values() if each.extra.get("department") == "Kitchen"
+    }
+    assert {each["category"] for each in answer["hits"]} <= kitchen
+    assert answer["total"] == sum(each.category in kitchen for each in products.values())
+    text = page(client, "/?department=Kitchen")
+    ticks = re.findall(r'name="category" value="([^"]+)"', text)
+    assert {html.unescape(tick) for tick in ticks} <= kitchen
+
+
+def test_compare_shows_both_orders_with_moves_and_times(client: FlaskClient) -> None:
+    text = page(client, "/?q=bluetooth+speaker&view=compare")
+    orders = re.findall(r'<ol class="ranks">(.*?)</ol>', text, re.S)
+    assert len(orders) == 2
+    for order in orders:
+        assert re.findall(r'class="place">(\d+)<', order) == [str(n) for n in range(1, 21)]
+    answer = api(client, "/api/search?q=bluetooth+speaker&size=20")
+    shown = [html.unescape(each) for each in re.findall(r'data-product="([^"]+)"', orders[1])]
+    assert shown == [each["id"] for each in answer["hits"]]
+    for stage in ("lexical", "dense", "total"):
+        assert re.search(rf"{stage}</dt><dd>[\d.]+ ms", text), stage
+
+
+def test_filters_that_leave_nothing_offer_to_be_cleared(client: FlaskClient) -> None:
+    text = page(client, "/?q=kettle&price_min=100000")
+    assert "with these filters" in text
+    assert "Clear all filters" in text
+    assert "?q=kettle" in re.findall(r'class="clear" href="([^"]+)"', text)
+
+
+@pytest.mark.parametrize("query", ["!!!", "???"])
+def test_a_hopeless_query_gets_tips_and_departments(client: FlaskClient, query: str) -> None:
+    text = page(client, f"/?q={query}")
+    assert "We found nothing" in text
+    assert "Try fewer words" in text
+    assert "Popular departments" in text
+
+
+@pytest.mark.parametrize("address", ["/nowhere", "/product/none", "/picture/none.svg"])
+def test_unknown_addresses_get_a_kind_404(client: FlaskClient, address: str) -> None:
+    text = page(client, address, 404)
+    assert "front door" in text
+    assert "Traceback" not in text
+
+
+def test_faults_under_the_json_interface_are_json(client: FlaskClient) -> None:
+    assert api(client, "/api/nowhere", 404)["error"]["status"] == 404
+    response = client.post("/api/search")
+    assert response.status_code == 405
+    assert response.get_json()["error"]["status"] == 405
+
+
+def test_health_counts_the_products(client: FlaskClient) -> None:
+    answer = api(client, "/health")
+    assert answer == {"status": "ok", "engine": "embedded", "products": len(shop_catalog())}
+
+
+@pytest.mark.parametrize(
+    "address", ["/", "/?q=tea", "/nowhere", "/api/search?q=tea", "/static/shop.css"]
+)
+def test_every_answer_keeps_to_this_host(client: FlaskClient, address: str) -> None:
+    response = client.get(address, buffered=True)
+    assert response.headers["Content-Security-Policy"].startswith("default-src 'self'")
+    assert response.headers["X-Content-Type-Options"] == "nosniff"
+    assert response.headers["X-Frame-Options"] == "DENY"
+    if response.mimetype == "text/html":
+        assert re.findall(r'(?:src|href|action)="(?:https?:)?//', response.text) == []
+        # The policy forbids both, so they would not work.
+        assert re.findall(r"<style|\sstyle=|\son[a-z]+=", response.text) == []
+
+
+class BareCatalog:
+    """An engine over a catalog of titles alone, as Home Depot's: no price, brand or category."""
+
+    engine = "bare"
+    down = False
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self._products = {str(at): Product(str(at), name) for at, name in enumerate(names)}
+
+    def search(
+        self,
+        query: str,
+        k: int = 10,
+        *,
+        filters: Filters | None = None,
+        stage: str = "rerank",
+        candidates: int = 1000,
+    ) -> SearchResult:
+        self._answer()
+        found = [] if filters else list(self._products)
+        hits = tuple(
+            Ranked(id, at, at + 1, 0.9, 2.0, at + 1, 0.1, "retrieve") for at, id in enumerate(found)
+        )
+        return SearchResult(
+            query, hits[:k], len(hits), {"lexical": 1.0, "total": 1.2}, "bare", True
+        )
+
+    def products(self, ids: Sequence[str]) -> list[Product]:
+        self._answer()
+        missing = [id for id in ids if id not in self._products]
+        if missing:
+            raise UnknownIdError(f"the index holds no product {missing[0]!r}")
+        return [self._products[id] for id in ids]
+
+    def facets(self, query: str, filters: Filters | None = None) -> Facets:
+        self._answer()
+        return Facets(brands=() if query else (FacetValue("Acme", 3),))
+
+    def __len__(self) -> int:
+        self._answer()
+        return len(self._products)
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+    def _answer(self) -> None:
+        if self.down:
+            raise EngineUnavailableError("http://127.0.0.1:9 does not answer; start OpenSearch")
+
+
+def test_a_catalog_of_titles_alone_is_a_shop_too() -> None:
+    client = create_app(BareCatalog(["Hammer", "Deck screws", "Claw hammer"])).test_client()
+    assert "Acme" in page(client, "/")
+    text = page(client, "/?q=hammer")
+    assert titles(text) == ["Hammer", "Deck screws", "Claw hammer"]
+    assert "price_min" not in text
+    assert "Price, low to high" not in text
+    assert "ran out" in text  # the engine said that its answer is degraded
+    assert titles(page(client, "/?q=hammer&sort=price-asc")) == titles(text)
+
+
+def test_an_engine_that_stops_answering_and_comes_back() -> None:
+    engine = BareCatalog(["Hammer"])
+    client = create_app(engine, name="Tool <shed>").test_client()
+    engine.down = True
+    for address in ("/", "/?q=hammer", "/product/0"):
+        text = page(client, address, 503)
+        assert "does not answer" in text
+        assert "Traceback" not in text
+    assert re.search(r'<input id="q"[^>]* value="hammer"', page(client, "/?q=hammer", 503))
+    assert 'href="/?q=hammer"' in page(client, "/?q=hammer", 503)
+    for address in ("/api/search?q=hammer", "/health"):
+        assert "start OpenSearch" in api(client, address, 503)["error"]["message"]
+    engine.down = False
+    assert titles(page(client, "/?q=hammer")) == ["Hammer"]
+
+
+def test_opensearch_that_is_not_there_gives_503_and_says_where(
+    index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("opensearchpy", reason="opensearch-py is not installed")
+    folder = tmp_path / "index"
+    folder.mkdir()
+    for each in index.iterdir():
+        (folder / each.name).symlink_to(each)
+    (folder / "index.json").unlink()
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{closed.getsockname()[1]}"
+    manifest = IndexManifest.load(index)
+    replace(manifest, engine="opensearch", alias="shop", url=url).save(folder)
+    monkeypatch.setenv("OPENSEARCH_URL", url)
+    client = create_app(folder).test_client()
+    text = page(client, "/?q=kettle", 503)
+    assert url in text
+    assert "Traceback" not in text
+    assert api(client, "/health", 503)["error"]["status"] == 503
+
+
+def test_a_folder_without_an_index_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(CatalogIndexError, match="python -m indexer"):
+        create_app(tmp_path)
+
+
+def serve(*arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "demo", *arguments],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    )
+
+
+def test_the_command_prints_its_address_when_it_answers_there(index: Path) -> None:
+    with serve("--index", str(index), "--port", "0", "--threads", "2") as process:
+        try:
+            assert process.stdout is not None
+            address = process.stdout.readline().strip()
+            assert re.fullmatch(r"http://127\.0\.0\.1:\d+", address), process.stderr
+            with urllib.request.urlopen(f"{address}/health", timeout=30) as response:
+                assert json.load(response)["status"] == "ok"
+        finally:
+            process.terminate()
+        assert process.wait(timeout=30) == 0
+        assert process.stderr is not None
+        assert process.stderr.read() == ""
+
+
+def test_the_command_explains_a_taken_port_and_a_missing_index(index: Path, tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        cases = {
+            "is taken": ("--index", str(index), "--port", port),
+            "python -m indexer": ("--index", str(tmp_path / "none"), "--port", "0"),
+            "cannot listen": ("--index", str(index), "--port", "0", "--host", "256.1.1.1"),
+        }
+        for remedy, arguments in cases.items():
+            with serve(*arguments) as process:
+                out, err = process.communicate(timeout=60)
+            assert (process.returncode, out) == (1, "")
+            assert remedy in err
+            assert len(err.splitlines()) == 1, err

@@ -1,0 +1,315 @@
+"""The sample shop: the same bytes everywhere, believable, and graded by its own rule."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from collections import Counter
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from qtr_rerank.data.sample import (
+    KINDS,
+    QUERY_KINDS,
+    Constraint,
+    Intent,
+    generated_queries,
+    grade,
+    sample_catalog,
+    sample_judgments,
+    write_sample,
+)
+from qtr_rerank.data.sample.draws import Draws
+from qtr_rerank.data.sample.generate import shop_price
+from qtr_rerank.data.sample.queries import QUERIES
+from qtr_rerank.data.sample.vocabulary import capacity, grams, length, storage
+from qtr_rerank.errors import SettingsError
+from qtr_rerank.records import Product
+from qtr_rerank.text import normalise, words
+
+CATALOG = sample_catalog()
+BY_ID = {product.id: product for product in CATALOG}
+JUDGED = {judged.query: judged for judged in sample_judgments(CATALOG)}
+INTENTS = {query.text: query.intent for query in QUERIES}
+
+_DIGEST_OF_FILES = """
+import hashlib, sys
+from pathlib import Path
+from qtr_rerank.data.sample import write_sample
+paths = write_sample(Path(sys.argv[1]))
+files = (paths.catalog, paths.judgments, paths.queries)
+print(hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest())
+"""
+
+
+def test_the_files_are_the_same_bytes_under_another_hash_seed(tmp_path: Path) -> None:
+    here = write_sample(tmp_path / "here")
+    files = (here.catalog, here.judgments, here.queries)
+    digest = hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
+    for hash_seed in ("0", "4711"):
+        elsewhere = subprocess.run(
+            [sys.executable, "-c", _DIGEST_OF_FILES, str(tmp_path / hash_seed)],
+            env={**os.environ, "PYTHONHASHSEED": hash_seed},
+            cwd=Path(__file__).parents[1],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert elsewhere.stdout.strip() == digest
+
+
+def test_another_seed_gives_another_shop_of_the_same_size() -> None:
+    other = sample_catalog(seed=8)
+    assert len(other) == len(CATALOG)
+    assert [product.title for product in other] != [product.title for product in CATALOG]
+
+
+def test_the_shop_is_large_and_varied() -> None:
+    departments = Counter(product.extra["department"] for product in CATALOG)
+    assert len(CATALOG) == 3600
+    assert len(departments) >= 14
+    assert min(departments.values()) >= 100
+    assert len({product.brand for product in CATALOG}) >= 80
+    assert {product.attributes["type"] for product in CATALOG} == set(KINDS)
+
+
+def test_ids_and_titles_are_unique_and_ids_count_up() -> None:
+    assert [product.id for product in CATALOG] == [f"P{n:05d}" for n in range(1, 3601)]
+    assert len({product.title for product in CATALOG}) == len(CATALOG)
+
+
+def test_every_product_has_what_a_result_card_shows() -> None:
+    for product in CATALOG:
+        assert product.brand
+        assert product.category
+        assert product.image.startswith("kind:")
+        assert product.description.endswith((".", "!"))
+        assert product.price is not None
+        assert 0.4 < product.price < 5000
+        assert 1.0 <= product.extra["rating"] <= 5.0
+        assert product.extra["rating_count"] >= 1
+        assert product.extra["currency"] == "USD"
+
+
+def test_titles_read_like_titles() -> None:
+    for product in CATALOG:
+        assert 12 <= len(product.title) <= 130, product.title
+        assert "  " not in product.title
+        assert " ," not in product.title
+        assert all(one != other for one, other in pairwise(words(product.title))), product.title
+
+
+def test_most_ratings_are_good_and_few_are_perfect() -> None:
+    ratings = [product.extra["rating"] for product in CATALOG]
+    assert 4.0 < sum(ratings) / len(ratings) < 4.5
+    assert sum(rating < 3.5 for rating in ratings) > 50
+    assert sum(rating == 5.0 for rating in ratings) < 60
+
+
+def test_yes_no_words_of_a_title_agree_with_the_attributes() -> None:
+    for product in CATALOG:
+        said = words(product.title)
+        if "wired" in said:
+            assert product.attributes["wireless"] is False
+        if "cordless" in said and "cordless" in product.attributes:
+            assert product.attributes["cordless"] is True
+        if "sugar-free" in said:
+            assert product.attributes["sugar_free"] is True
+
+
+@pytest.mark.parametrize(
+    ("axis", "value", "forms"),
+    [
+        (capacity(2000), 2000, ("2 L", "2000 ml", "68 oz")),
+        (capacity(330), 330, ("330 ml", "11 oz")),
+        (grams(1000), 1000, ("1 kg", "2.2 lb")),
+        (storage(1000), 1000, ("1 TB", "1000 GB")),
+        (length("length_cm", 300), 300, ("3 m", "300 cm", "10 ft")),
+    ],
+)
+def test_one_canonical_value_has_several_written_forms(
+    axis: object, value: int, forms: tuple[str, ...]
+) -> None:
+    (choice,) = axis.choices  # type: ignore[attr-defined]
+    assert choice.value == value
+    assert set(forms) <= set(choice.surfaces)
+
+
+def test_the_units_of_one_capacity_all_occur_in_titles() -> None:
+    two_litres = " | ".join(p.title for p in CATALOG if p.attributes.get("capacity_ml") == 2000)
+    for form in ("2 L", "2000 ml", "68 oz"):
+        assert form in two_litres
+
+
+@given(st.floats(min_value=0.5, max_value=4000))
+def test_prices_are_near_what_was_asked_and_end_as_in_shops(amount: float) -> None:
+    price = shop_price(amount)
+    assert abs(price - amount) <= max(0.55, 0.04 * amount + 0.5)
+    assert f"{price:.2f}"[-2:] in {"49", "79", "99", "00"}
+
+
+@pytest.mark.parametrize("products", [0, 100, 20_001])
+def test_a_size_that_cannot_be_drawn_is_refused(products: int) -> None:
+    with pytest.raises(SettingsError, match=str(products)):
+        sample_catalog(products=products)
+
+
+def test_a_small_catalog_shows_every_kind_once() -> None:
+    small = sample_catalog(products=len(KINDS))
+    assert sorted(str(product.attributes["type"]) for product in small) == sorted(KINDS)
+
+
+def test_every_class_of_query_is_judged_at_least_five_times() -> None:
+    classes = Counter(judged.kind for judged in JUDGED.values())
+    assert len(JUDGED) >= 60
+    assert set(classes) == set(QUERY_KINDS)
+    assert min(classes.values()) >= 5
+
+
+def test_every_query_has_right_answers_wrong_ones_and_a_list_of_sensible_length() -> None:
+    for judged in JUDGED.values():
+        grades = Counter(judged.ratings.values())
+        assert grades[3] >= 1, judged.query
+        assert grades[0] >= 20, judged.query
+        assert len(judged.ratings) <= 150
+        assert set(judged.ratings) <= set(BY_ID)
+
+
+def test_grades_follow_from_the_intent() -> None:
+    for judged in JUDGED.values():
+        intent = INTENTS[judged.query]
+        for product_id, rating in judged.ratings.items():
+            product = BY_ID[product_id]
+            assert rating == grade(product, intent)
+            right_type = product.attributes["type"] in intent.types
+            missed = [wish for wish in intent.constraints if not wish.met_by(product)]
+            assert (rating == 3) == (right_type and not missed)
+            if rating == 2:
+                assert right_type
+                assert len(missed) == 1
+                assert not missed[0].hard
+
+
+def test_no_product_graded_two_or_three_is_left_out() -> None:
+    for judged in JUDGED.values():
+        good = {p.id for p in CATALOG if grade(p, INTENTS[judged.query]) >= 2}
+        assert good <= set(judged.ratings), judged.query
+
+
+@pytest.mark.parametrize(
+    ("main", "accessory", "accessory_type"),
+    [
+        ("phone", "phone case", "phone case"),
+        ("printer", "printer cartridge", "printer cartridge"),
+        ("camera", "camera bag", "camera bag"),
+        ("laptop", "laptop sleeve", "laptop sleeve"),
+    ],
+)
+def test_an_accessory_is_related_to_its_product_but_not_the_reverse(
+    main: str, accessory: str, accessory_type: str
+) -> None:
+    for product in CATALOG:
+        kind = product.attributes["type"]
+        if kind == accessory_type:
+            assert grade(product, INTENTS[main]) == 1
+            assert grade(product, INTENTS[accessory]) == 3
+        elif kind in INTENTS[main].types:
+            assert grade(product, INTENTS[main]) == 3
+            assert grade(product, INTENTS[accessory]) == 0
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("2 l water bottle", "64 oz water bottle"), ("140 cm television", "55 inch tv")],
+)
+def test_the_same_wish_in_other_units_has_the_same_right_answers(one: str, other: str) -> None:
+    best = [
+        {product_id for product_id, rating in JUDGED[text].ratings.items() if rating == 3}
+        for text in (one, other)
+    ]
+    assert best[0] == best[1]
+
+
+def _shoe(**changes: object) -> Product:
+    attributes = {"type": "running shoes", "colour": "teal", "size": "8", "gender": "women"}
+    return Product("X", "Shoe", brand="Kalani", attributes={**attributes, **changes})  # type: ignore[dict-item]
+
+
+@pytest.mark.parametrize(
+    ("product", "expected"),
+    [
+        (_shoe(), 3),
+        (_shoe(colour="black"), 2),
+        (_shoe(colour="black", size="9"), 1),
+        (_shoe(gender="men"), 1),
+        (_shoe(type="sneakers"), 1),
+        (_shoe(type="kettle"), 0),
+    ],
+    ids=["all met", "colour missed", "two missed", "gender missed", "family", "other type"],
+)
+def test_grade_table(product: Product, expected: int) -> None:
+    wishes = (Constraint("colour", "teal"), Constraint("size", "8"), Constraint("gender", "women"))
+    assert grade(product, Intent(("running shoes",), wishes)) == expected
+
+
+def test_an_unknown_type_is_refused_by_name() -> None:
+    with pytest.raises(SettingsError, match="time machine"):
+        Intent(("time machine",))
+
+
+def test_generated_queries_leave_the_judged_ones_alone() -> None:
+    generated = generated_queries(CATALOG, 400, seed=3)
+    texts = [one.query for one in generated]
+    assert len(texts) == len(set(texts)) == 400
+    assert not {normalise(text) for text in texts} & {normalise(text) for text in JUDGED}
+    judged_wishes = {(frozenset(i.types), frozenset(i.constraints)) for i in INTENTS.values()}
+    for one in generated:
+        assert (frozenset(one.intent.types), frozenset(one.intent.constraints)) not in judged_wishes
+        assert max(one.ratings.values()) == 3
+        assert all(grade(BY_ID[key], one.intent) == rating for key, rating in one.ratings.items())
+
+
+def test_generated_queries_repeat_with_their_seed() -> None:
+    first = generated_queries(CATALOG, 50, seed=3)
+    assert first == generated_queries(CATALOG, 50, seed=3)
+    assert first != generated_queries(CATALOG, 50, seed=4)
+    assert generated_queries([], 5, seed=3) == []
+
+
+def test_the_files_read_back_as_the_records(tmp_path: Path) -> None:
+    paths = write_sample(tmp_path / "new" / "folder")
+    rows = [json.loads(line) for line in paths.catalog.read_text(encoding="utf-8").splitlines()]
+    named = ("id", "title", "brand", "category", "price", "description", "attributes", "image")
+    read = [
+        Product.from_dict({**row, "extra": {k: v for k, v in row.items() if k not in named}})
+        for row in rows
+    ]
+    assert read == CATALOG
+
+    with paths.judgments.open(encoding="utf-8", newline="") as file:
+        judgments = list(csv.DictReader(file))
+    assert len(judgments) == sum(len(judged.ratings) for judged in JUDGED.values())
+    for row in judgments:
+        assert JUDGED[row["query"]].ratings[row["docid"]] == int(row["rating"])
+
+    with paths.queries.open(encoding="utf-8", newline="") as file:
+        queries = list(csv.DictReader(file))
+    assert [(row["query"], row["kind"]) for row in queries] == [
+        (judged.query, judged.kind) for judged in JUDGED.values()
+    ]
+
+
+@given(st.text(max_size=20), st.lists(st.integers(), max_size=30))
+@settings(max_examples=50)
+def test_a_shuffle_is_a_permutation_fixed_by_its_key(key: str, items: list[int]) -> None:
+    shuffled = Draws(key).shuffled(items)
+    assert sorted(shuffled) == sorted(items)
+    assert shuffled == Draws(key).shuffled(items)

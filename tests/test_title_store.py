@@ -1,0 +1,223 @@
+"""The title-feature store: what is written comes back by position, resumed or not."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from qtr_rerank.errors import CatalogIndexError, DataError, UnknownIdError
+from qtr_rerank.records import Filters, Product
+from qtr_rerank.runtime.columns import ArrayAppender
+from qtr_rerank.runtime.id_table import IdTable, IdTableWriter
+from qtr_rerank.runtime.title_store import TitleStore, TitleStoreWriter
+
+SHOP = [
+    Product(id="b", title="mug", brand="Acme", category="Kitchen", price=19.99),
+    Product(id="a", title="red mug", brand="Beta", category="Kitchen", price=5.0),
+    Product(id="C/1", title="lamp", brand="Acme", category="Light", price=None),
+    Product(id="ä", title="lamp", price=100.0),
+]
+
+
+def features_of(products: Sequence[Product]) -> dict[str, NDArray[Any]]:
+    """Arrays of the kinds that models store: counted by hand, no model."""
+    lengths = [len(product.title) for product in products]
+    codes = [[ord(letter) for letter in product.title[:3]] for product in products]
+    return {
+        "vector": np.array(lengths, np.float32)[:, np.newaxis] / 7,
+        "ids": np.array(codes, np.int32),
+        "length": np.array(lengths, np.int16),
+    }
+
+
+def write(folder: Path, products: Sequence[Product], batch: int = 2) -> TitleStore:
+    with TitleStoreWriter(folder) as writer:
+        for start in range(0, len(products), batch):
+            part = products[start : start + batch]
+            writer.add_products(part)
+            writer.add_features("twin", features_of(part))
+    return TitleStore.open(folder)
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {
+        str(file.relative_to(folder)): file.read_bytes()
+        for file in sorted(folder.rglob("*"))
+        if file.is_file()
+    }
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> TitleStore:
+    return write(tmp_path / "store", SHOP)
+
+
+def test_ids_and_positions(store: TitleStore) -> None:
+    assert len(store) == 4
+    assert store.ids([2, 0, 2]) == ["C/1", "b", "C/1"]
+    assert store.positions(["ä", "b", "b"]).tolist() == [3, 0, 0]
+    assert store.ids([]) == []
+    assert store.positions([]).tolist() == []
+
+
+def test_the_first_unknown_id_is_named(store: TitleStore) -> None:
+    with pytest.raises(UnknownIdError, match="no id 'x'"):
+        store.positions(["a", "x", "y"])
+
+
+def test_features_are_mapped_by_position(store: TitleStore) -> None:
+    expected = features_of(SHOP)
+    found = store.features("twin")
+    assert set(found) == set(expected)
+    for name, rows in expected.items():
+        assert found[name].dtype == rows.dtype
+        assert np.array_equal(found[name], rows)
+        assert not found[name].flags.owndata
+        assert not found[name].flags.writeable
+
+
+def test_an_unknown_model_is_refused_by_name(store: TitleStore) -> None:
+    assert store.models == ("twin",)
+    with pytest.raises(CatalogIndexError, match=r"'other', only of twin; .*--models other"):
+        store.features("other")
+
+
+def test_facet_columns(store: TitleStore) -> None:
+    facets = store.facets
+    assert [facets.brands[code] for code in facets.brand_codes] == ["Acme", "Beta", "Acme", ""]
+    assert [facets.categories[code] for code in facets.category_codes] == [
+        "Kitchen",
+        "Kitchen",
+        "Light",
+        "",
+    ]
+    assert facets.prices.dtype == np.float32
+    assert np.array_equal(
+        facets.prices, np.array([19.99, 5.0, np.nan, 100.0], np.float32), equal_nan=True
+    )
+
+
+@pytest.mark.parametrize(
+    ("filters", "expected"),
+    [
+        (Filters(), [0, 1, 2, 3]),
+        (Filters(brands=("Acme",)), [0, 2]),
+        (Filters(brands=("Acme", "Beta")), [0, 1, 2]),
+        (Filters(brands=("Acme",), categories=("Kitchen",)), [0]),
+        (Filters(brands=("Nobody",)), []),
+        (Filters(price_min=19.99), [0, 3]),
+        (Filters(price_max=19.99), [0, 1]),
+        (Filters(price_min=0.0), [0, 1, 3]),
+    ],
+)
+def test_filters(store: TitleStore, filters: Filters, expected: list[int]) -> None:
+    assert np.flatnonzero(store.facets.matching(filters)).tolist() == expected
+    backwards = np.array([3, 2, 1, 0])
+    passing = store.facets.matching(filters, backwards)
+    assert sorted(backwards[passing].tolist()) == expected
+
+
+@pytest.mark.parametrize("batch", [1, 3, 100])
+def test_batches_leave_no_trace(tmp_path: Path, batch: int) -> None:
+    write(tmp_path / "one", SHOP, batch=2)
+    write(tmp_path / "other", SHOP, batch=batch)
+    assert content(tmp_path / "one") == content(tmp_path / "other")
+
+
+@pytest.mark.parametrize("encoded", [2, 4])
+def test_a_killed_writer_is_gone_on_with(tmp_path: Path, encoded: int) -> None:
+    write(tmp_path / "whole", SHOP)
+    # What a killed process leaves: batches, the last of them perhaps cut, and no row counts.
+    with TitleStoreWriter(tmp_path / "first") as writer:
+        writer.add_products(SHOP)
+        writer.add_features("twin", features_of(SHOP[:encoded]))
+        writer.sync()
+        shutil.copytree(tmp_path / "first", tmp_path / "killed")
+    with (tmp_path / "killed/features/twin/vector.npy").open("ab") as file:
+        file.write(b"half a row")
+    with TitleStoreWriter(tmp_path / "killed", encoded=encoded) as writer:
+        writer.add_products(SHOP)
+        if encoded < len(SHOP):
+            writer.add_features("twin", features_of(SHOP[encoded:]))
+    assert content(tmp_path / "killed") == content(tmp_path / "whole")
+
+
+def test_a_store_shorter_than_its_checkpoint_is_refused(tmp_path: Path) -> None:
+    write(tmp_path, SHOP)
+    with (
+        pytest.raises(CatalogIndexError, match="shorter than its checkpoint"),
+        TitleStoreWriter(tmp_path, encoded=5),
+    ):
+        pass
+
+
+def test_rows_of_another_kind_are_refused(tmp_path: Path) -> None:
+    column = ArrayAppender(tmp_path / "a.npy")
+    column.append(np.zeros((2, 3), np.float32))
+    with pytest.raises(ValueError, match="not float64"):
+        column.append(np.zeros((2, 3)))
+    with pytest.raises(ValueError, match=r"not float32\(4,\)"):
+        column.append(np.zeros((2, 4), np.float32))
+    column.close()
+    column.close()
+    assert np.load(tmp_path / "a.npy").shape == (2, 3)
+
+
+def test_an_id_that_comes_twice_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="'a' twice, as products 2 and 5"):
+        write(tmp_path, [*SHOP, SHOP[1]])
+
+
+@pytest.mark.parametrize(
+    "lost", ["ids/order.npy", "facets/price.npy", "facets/brand.json", "ids/text.npy"]
+)
+@pytest.mark.parametrize("damage", ["missing", "cut"])
+def test_a_damaged_store_is_refused(tmp_path: Path, lost: str, damage: str) -> None:
+    write(tmp_path, SHOP)
+    if damage == "missing":
+        (tmp_path / lost).unlink()
+    else:
+        (tmp_path / lost).write_bytes((tmp_path / lost).read_bytes()[:-1])
+    with pytest.raises(CatalogIndexError, match="index the catalog again"):
+        TitleStore.open(tmp_path)
+
+
+def test_an_empty_store_opens(tmp_path: Path) -> None:
+    store = write(tmp_path, [])
+    assert len(store) == 0
+    assert store.facets.matching(Filters(brands=("Acme",))).tolist() == []
+    with pytest.raises(UnknownIdError):
+        store.positions(["a"])
+
+
+def test_ids_of_one_hash_are_told_apart(tmp_path: Path) -> None:
+    with IdTableWriter(tmp_path) as writer:
+        writer.add(["first", "second", "third"])
+    # As if all three ids had one hash: that of "second".
+    hashes, order = np.load(tmp_path / "hashes.npy"), np.load(tmp_path / "order.npy")
+    second = hashes[order.tolist().index(1)]
+    np.save(tmp_path / "hashes.npy", np.full(3, second))
+    table = IdTable(tmp_path)
+    assert table.positions(["second"]).tolist() == [1]
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.lists(st.text(st.characters(exclude_categories=[]), max_size=8), unique=True), st.data())
+def test_any_ids_are_found_again(tmp_path: Path, ids: list[str], data: st.DataObject) -> None:
+    batch = data.draw(st.integers(1, 5))
+    with IdTableWriter(tmp_path) as writer:
+        for start in range(0, len(ids), batch):
+            writer.add(ids[start : start + batch])
+    table = IdTable(tmp_path)
+    places = data.draw(st.lists(st.integers(0, len(ids) - 1))) if ids else []
+    asked = [ids[place] for place in places]
+    assert table.positions(asked).tolist() == places
+    assert table.ids(places) == asked

@@ -1,0 +1,208 @@
+"""Teacher, students and export on a tiny encoder and a tiny shop, all of it for real."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import warnings
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from click.testing import CliRunner
+
+from qtr_rerank.artifact import SHIPPED
+from qtr_rerank.cli import cli
+from qtr_rerank.data.pair_tables import read_table, write_table
+from qtr_rerank.errors import ArtifactError, DataError, SettingsError, TrainingError
+from qtr_rerank.runtime.scorer import Scorer
+
+torch = pytest.importorskip("torch", reason="training needs: pip install 'qtr-rerank[train]'")
+transformers = pytest.importorskip("transformers")
+
+from qtr_rerank.export.to_onnx import export_student  # noqa: E402
+from qtr_rerank.students import student_kind  # noqa: E402
+from qtr_rerank.students.bert2dnn import Bert2DnnSettings  # noqa: E402
+from qtr_rerank.students.bert_bilstm import BertBiLstmSettings  # noqa: E402
+from qtr_rerank.students.train import default_settings, distill, load_student  # noqa: E402
+from qtr_rerank.students.twinbert import TwinSettings  # noqa: E402
+from qtr_rerank.teacher.finetune import FinetuneSettings, finetune  # noqa: E402
+from qtr_rerank.teacher.score import ScoreSettings, score_pairs  # noqa: E402
+
+SMALL = {
+    "bert2dnn": Bert2DnnSettings(dim=16, bigram_buckets=64, hidden=16, hidden2=8),
+    "bert-bilstm": BertBiLstmSettings(dim=16, state=8, attention=8, hidden=16),
+    "twin": TwinSettings(dim=16, layers=1, heads=2, feed_forward=16, vector=16),
+}
+THINGS = ["hose", "kettle", "lamp", "phone", "case", "shoe", "desk", "mug"]
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A BERT of 30 k tokens and 32 dimensions, untrained: the shapes of a real one."""
+    folder = tmp_path_factory.mktemp("encoder")
+    config = transformers.BertConfig(
+        hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32
+    )
+    torch.manual_seed(0)
+    transformers.BertModel(config).save_pretrained(folder)
+    shutil.copyfile(SHIPPED / "twin" / "tokenizer.json", folder / "tokenizer.json")
+    transformers.PreTrainedTokenizerFast(
+        tokenizer_file=str(folder / "tokenizer.json"),
+        pad_token="[PAD]",
+        cls_token="[CLS]",
+        sep_token="[SEP]",
+        unk_token="[UNK]",
+    ).save_pretrained(folder)
+    return str(folder)
+
+
+@pytest.fixture(scope="module")
+def pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Queries of one word, titles of three: relevant where the word is in the title."""
+    chance = np.random.default_rng(3)
+    rows = []
+    for _ in range(1200):
+        title = list(chance.choice(THINGS, 3, replace=False))
+        query = str(chance.choice(THINGS))
+        rows.append((query, " ".join(title), 0.95 if query in title else 0.05))
+    queries, titles, labels = zip(*rows, strict=True)
+    path = tmp_path_factory.mktemp("pairs") / "pairs.parquet"
+    logits = np.log(np.array(labels) / (1 - np.array(labels)))
+    table = pa.table(
+        {
+            "query": queries,
+            "clean_query": queries,
+            "title": titles,
+            "label": pa.array(labels, type=pa.float32()),
+            "teacher_logit": pa.array(logits, type=pa.float32()),
+        }
+    )
+    write_table(table, path)
+    return path
+
+
+@pytest.mark.parametrize("kind", sorted(SMALL))
+def test_a_student_learns_exports_and_orders_unseen_pairs(
+    kind: str, encoder: str, pairs: Path, tmp_path: Path
+) -> None:
+    settings = replace(
+        default_settings(kind), student=SMALL[kind], epochs=6, batch=64, learning_rate=2e-2
+    )
+    distill(kind, [pairs], [pairs], encoder, tmp_path / "student", settings)
+    artifact = export_student(tmp_path / "student", tmp_path / "artifact", card="Made in a test.")
+    assert "Made in a test." in (artifact.path / "README.md").read_text()
+    assert artifact.config.training["seed"] == 7
+    scorer = Scorer(artifact)
+    logits = scorer.score_texts("lamp", ["kettle lamp mug", "desk shoe mug"])
+    assert logits[0] > logits[1]
+
+
+def test_the_same_seed_trains_the_same_student(encoder: str, pairs: Path, tmp_path: Path) -> None:
+    settings = replace(default_settings("bert2dnn"), student=SMALL["bert2dnn"], epochs=1)
+    for name in ("one", "two"):
+        distill("bert2dnn", [pairs], [], encoder, tmp_path / name, settings)
+    one, two = (tmp_path / name / "student.safetensors" for name in ("one", "two"))
+    assert one.read_bytes() == two.read_bytes()
+
+
+def test_an_artifact_that_disagrees_with_torch_is_not_written(
+    encoder: str, pairs: Path, tmp_path: Path
+) -> None:
+    settings = replace(default_settings("bert2dnn"), student=SMALL["bert2dnn"], epochs=1)
+    distill("bert2dnn", [pairs], [], encoder, tmp_path / "student", settings)
+    artifact = export_student(tmp_path / "student", tmp_path / "artifact")
+    other, _ = load_student(tmp_path / "student")
+    with torch.no_grad():
+        other.output.bias.add_(0.01)
+    from qtr_rerank.export.parity import check_parity
+
+    with pytest.raises(ArtifactError, match=r"torch and ONNX differ by 1\.00e-02"):
+        check_parity(other.eval(), artifact, [("lamp", "a lamp"), ("mug", "a mug")])
+
+
+def test_a_folder_that_is_no_model_is_never_replaced(
+    encoder: str, pairs: Path, tmp_path: Path
+) -> None:
+    settings = replace(default_settings("bert2dnn"), student=SMALL["bert2dnn"], epochs=1)
+    distill("bert2dnn", [pairs], [], encoder, tmp_path / "student", settings)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes.txt").write_text("dear")
+    with pytest.raises(ArtifactError, match="is no model folder"):
+        export_student(tmp_path / "student", tmp_path / "mine")
+    assert (tmp_path / "mine" / "notes.txt").read_text() == "dear"
+
+
+def test_a_diverging_run_stops_and_says_so(encoder: str, pairs: Path, tmp_path: Path) -> None:
+    table = read_table(pairs, [])
+    broken = tmp_path / "broken.parquet"
+    place = table.column_names.index("teacher_logit")
+    values = pa.array([float("nan")] * table.num_rows, type=pa.float32())
+    write_table(table.set_column(place, "teacher_logit", values), broken)
+    settings = replace(default_settings("bert2dnn"), student=SMALL["bert2dnn"])
+    with pytest.raises(TrainingError, match="loss became nan"):
+        distill("bert2dnn", [broken], [], encoder, tmp_path / "student", settings)
+
+
+def test_a_teacher_trains_scores_and_resumes(encoder: str, pairs: Path, tmp_path: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # transformers' own
+        teacher = finetune(
+            pairs, [], tmp_path / "teacher", FinetuneSettings(encoder, weak_pairs=256)
+        )
+        out = tmp_path / "scores"
+        settings = ScoreSettings(shard_rows=500)
+        assert score_pairs(teacher, pairs, out, settings) == 1200
+        whole = read_table(out, ["teacher_logit"]).column("teacher_logit").to_numpy()
+        kept = (out / "part-00000.parquet").stat().st_mtime_ns
+        (out / "part-00001.parquet").unlink()
+        score_pairs(teacher, pairs, out, settings)
+    again = read_table(out, ["teacher_logit"]).column("teacher_logit").to_numpy()
+    np.testing.assert_allclose(again, whole, atol=1e-6)
+    assert (out / "part-00000.parquet").stat().st_mtime_ns == kept
+    with pytest.raises(DataError, match="another teacher or of other pairs"):
+        score_pairs(teacher, pairs, out, ScoreSettings(shard_rows=400))
+
+
+def test_labels_outside_0_to_1_are_refused(encoder: str, pairs: Path, tmp_path: Path) -> None:
+    table = read_table(pairs, [])
+    place = table.column_names.index("label")
+    values = pa.array([3.0] * table.num_rows, type=pa.float32())
+    write_table(table.set_column(place, "label", values), tmp_path / "stars.parquet")
+    with pytest.raises(DataError, match="expected 0 to 1"):
+        finetune(tmp_path / "stars.parquet", [], tmp_path / "t", FinetuneSettings(encoder))
+
+
+def test_an_unknown_kind_lists_the_kinds() -> None:
+    with pytest.raises(SettingsError, match=r"'bert'.*bert-bilstm.*bert2dnn.*twin"):
+        student_kind("bert")
+
+
+def test_an_unknown_encoder_is_named(pairs: Path, tmp_path: Path) -> None:
+    settings = FinetuneSettings(str(tmp_path / "no-such-folder"))
+    with pytest.raises(DataError, match="no-such-folder"):
+        finetune(pairs, [], tmp_path / "t", settings)
+
+
+def test_the_commands_do_what_the_functions_do(
+    encoder: str, pairs: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.ERROR)
+    titles = tmp_path / "titles.tsv"
+    rows = [f"a\t{x} {y} blue\n" for x in THINGS for y in THINGS]
+    titles.write_text("source\ttitle\n" + "".join(rows))
+    steps = [
+        f"pairs synthesize {titles} --source a --generated 40 -o {tmp_path}/p.parquet",
+        f"pairs label {tmp_path}/p.parquet --encoder {encoder} -o {tmp_path}/l.parquet",
+        f"teacher finetune --encoder {encoder} --weak {tmp_path}/l.parquet -o {tmp_path}/t",
+        f"teacher score {tmp_path}/t {tmp_path}/l.parquet -o {tmp_path}/s",
+    ]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for step in steps:
+            result = CliRunner().invoke(cli, step.split(), catch_exceptions=False)
+            assert result.exit_code == 0, result.output
+    table = read_table(tmp_path / "s", ["query", "title", "label", "cosine", "teacher_logit"])
+    assert np.isfinite(table.column("teacher_logit").to_numpy()).all()
