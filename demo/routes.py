@@ -61,7 +61,8 @@ def search() -> str | tuple[str, int]:
         "comparing": asked.view == "compare",
     }
     if asked.is_home:
-        return render_template("home.html", **common)
+        shelf = tuple(map(view.product_card, shop.shelf()))
+        return render_template("home.html", shelf=shelf, **common)
     found = shop.find(asked)
     currency = view.currency_of(found.products.values()) or shop.currency
     common |= {

@@ -17,6 +17,9 @@ from qtr_rerank.records import Facets, FacetValue, Filters, Product, Ranked, Sea
 CANDIDATES = 1000
 # How many of the best hits say which facet values fit.
 BEST = 36
+# What a shop without departments puts on its home page, and how much of it.
+SHELF_QUERY = "classic set with best finish"
+SHELF = 12
 # A catalog may have thousands of categories; a shop window has room for its largest.
 MAX_CATEGORIES = 150
 
@@ -98,6 +101,13 @@ class Shop:
         if self._given is not None:
             return self._given
         return suggestions(self.departments(), self._brands)
+
+    def shelf(self) -> tuple[Product, ...]:
+        """A few products for the home page of a catalog without departments; else none."""
+        if self.departments():
+            return ()
+        hits = self.engine.search(SHELF_QUERY, SHELF, stage="retrieve", candidates=SHELF).hits
+        return tuple(self._products(hits).values())
 
     def product(self, product_id: str) -> Product:
         """One product. Raises UnknownIdError."""

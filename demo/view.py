@@ -221,6 +221,8 @@ def fit(asked: PageRequest, result: SearchResult, best: Iterable[Product]) -> st
     texts = (f"{each.title} {each.brand} {each.category} {each.description}" for each in best)
     if any(wanted & _stems(text) for text in texts):
         return "good"
+    if asked.filters:  # picked from a list of results: the answer is a list again
+        return "nearest"
     unlikely = asked.stage == "rerank" and result.hits[0].score < HOPELESS_SCORE
     return "hopeless" if unlikely or not wanted else "nearest"
 

@@ -1,6 +1,6 @@
 """Icecat, development queries: BM25 against each student and the whole search.
 
-    python experiments/icecat.py QTR_DATA_DIR/icecat [--index DIR] [-o results/icecat.json]
+    python experiments/icecat.py QTR_DATA_DIR/icecat [--work runs/icecat] [-o results/icecat.json]
 
 Judged lists: only the judged products of a query are ordered (ties take their expected value).
 Full catalog: all 19,406 products are searched; judged@10 says how many of the first ten anyone
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import click
@@ -20,16 +21,20 @@ from indexer.job import IndexSettings, build_index
 from qtr_rerank.data.datasets import open_dataset
 from qtr_rerank.data.splits import split_of
 from qtr_rerank.evaluate.measures import auc, judged_list_ndcg
-from qtr_rerank.evaluate.ranking import evaluate_runs
 from qtr_rerank.evaluate.qrels import read_qrels
+from qtr_rerank.evaluate.ranking import evaluate_runs
 from qtr_rerank.evaluate.runs import read_run
 from qtr_rerank.evaluate.settings import RankingSettings
-from qtr_rerank.records import Product
+from qtr_rerank.records import Candidate, Product, Ranked
 from qtr_rerank.retrieve.lexical_tantivy import TantivyLexical
 from qtr_rerank.runtime.scorer import Scorer
 from qtr_rerank.search import SearchEngine
+from qtr_rerank.trec import trec_query_id
 
 MODELS = ("bert-bilstm", "bert2dnn", "twin")
+DEPTH = 100
+Judged = dict[str, dict[str, float]]
+Figures = dict[str, dict[str, float]]
 
 
 @click.command()
@@ -40,7 +45,7 @@ def main(folder: Path, work: Path, out: Path) -> None:
     dataset = open_dataset("icecat", folder)
     products = list(dataset.catalog())
     judgments = [one for one in dataset.judgments() if split_of(one.query) == "dev"]
-    judged: dict[str, dict[str, float]] = defaultdict(dict)
+    judged: Judged = defaultdict(dict)
     for one in judgments:
         judged[one.query][one.product_id] = one.rating
     report = {
@@ -55,7 +60,7 @@ def main(folder: Path, work: Path, out: Path) -> None:
 
 
 def judged_lists(
-    products: list[Product], judged: dict[str, dict[str, float]], work: Path
+    products: list[Product], judged: Judged, work: Path
 ) -> dict[str, dict[str, float]]:
     titles = {product.id: product.title for product in products}
     queries = [query for query, ratings in judged.items() for _ in ratings]
@@ -81,41 +86,54 @@ def judged_lists(
 
 
 def _figures(scores: np.ndarray, labels: np.ndarray, queries: list[str]) -> dict[str, float]:
-    per_query = judged_list_ndcg(scores, labels, queries, cutoff=10)
+    _, codes = np.unique(np.asarray(queries), return_inverse=True)
     return {
-        "nDCG@10": round(float(np.mean(list(per_query.values()))), 4),
+        # Queries with nothing relevant have no nDCG, and are left out.
+        "nDCG@10": round(float(np.nanmean(judged_list_ndcg(scores, labels, codes))), 4),
         "AUC(>=2)": round(float(auc(scores, labels >= 2)), 4),
     }
 
 
-def full_catalog(
-    folder: Path, judged: dict[str, dict[str, float]], work: Path
-) -> dict[str, dict[str, float]]:
-    index = work / "index"
-    settings = IndexSettings(catalog=folder / "products.jsonl.gz", index=index, format="icecat")
-    build_index(settings, [Scorer.load(name) for name in ("twin", "bert-bilstm", "bert2dnn")])
-    qrels = work / "qrels.csv"
-    rows = [f'"{q}",{id},{rating:g}\n' for q, found in judged.items() for id, rating in found.items()]
-    qrels.write_text("query,docid,rating\n" + "".join(rows))
-    with SearchEngine.open(index) as engine:
-        orders = {
-            "BM25, all fields": lambda q: engine._lexical().search(q, 100),
-            "lexical + dense": lambda q: engine.search(q, 100, stage="retrieve").hits,
-            "reranked": lambda q: engine.search(q, 100).hits,
+def full_catalog(folder: Path, judged: Judged, work: Path) -> Figures:
+    settings = IndexSettings(
+        catalog=folder / "products.jsonl.gz", index=work / "index", format="icecat"
+    )
+    build_index(settings, [Scorer.load(name) for name in MODELS])
+    rows = [
+        f'"{query}",{id},{rating:g}\n'
+        for query, ratings in judged.items()
+        for id, rating in ratings.items()
+    ]
+    (work / "qrels.csv").write_text("query,docid,rating\n" + "".join(rows))
+    bm25 = TantivyLexical.open(work / "index" / "tantivy")
+    with SearchEngine.open(work / "index") as engine:
+        orders: dict[str, Callable[[str], Sequence[Candidate | Ranked]]] = {
+            "BM25, all fields": lambda query: bm25.search(query, DEPTH),
+            "lexical + dense": lambda query: engine.search(query, DEPTH, stage="retrieve").hits,
+            "reranked": lambda query: engine.search(query, DEPTH).hits,
         }
-        return {name: _run(name, order, judged, qrels, work) for name, order in orders.items()}
+        runs = [
+            _write_run(work / f"run{place}.trec", order, judged)
+            for place, order in enumerate(orders.values())
+        ]
+    report = evaluate_runs(
+        [read_run(path) for path in runs], read_qrels(work / "qrels.csv"), RankingSettings()
+    )
+    return {
+        name: {measure: round(value, 4) for measure, value in run.means.items()}
+        for name, run in zip(orders, report.runs, strict=True)
+    }
 
 
-def _run(name, order, judged, qrels: Path, work: Path) -> dict[str, float]:  # type: ignore[no-untyped-def]
-    from qtr_rerank.trec import trec_query_id
-
-    path = work / f"{name.split(',')[0].replace(' ', '')}.trec"
+def _write_run(
+    path: Path, order: Callable[[str], Sequence[Candidate | Ranked]], judged: Judged
+) -> Path:
     with path.open("w") as run:
         for query in judged:
-            for rank, hit in enumerate(order(query), start=1):
-                run.write(f"{trec_query_id(query)} Q0 {hit.id} {rank} {1000 - rank} {name[:4]}\n")
-    report = evaluate_runs([read_run(path)], read_qrels(qrels), RankingSettings(allow_missing=True))
-    return report.to_dict() if hasattr(report, "to_dict") else report
+            for hit in order(query):
+                score = DEPTH - hit.rank
+                run.write(f"{trec_query_id(query)} Q0 {hit.id} {hit.rank} {score} {path.stem}\n")
+    return path
 
 
 if __name__ == "__main__":

@@ -28,14 +28,20 @@ step "$RUNS/pairs.parquet" qtr pairs synthesize "$QTR_DATA_DIR/unlabelled/titles
   --keep-out "$RUNS/icecat-dev.parquet" -o "$RUNS/pairs.parquet"
 step "$RUNS/labelled.parquet" qtr pairs label "$RUNS/pairs.parquet" \
   --encoder "$ENCODER" -o "$RUNS/labelled.parquet"
-step "$RUNS/teacher/teacher.json" qtr teacher finetune --encoder "$ENCODER" \
-  --weak "$RUNS/labelled.parquet" --gold "$RUNS/icecat-train.parquet" -o "$RUNS/teacher"
+step "$RUNS/sample.parquet" qtr pairs sample -o "$RUNS/sample.parquet"
+# First what words mean in titles, from many label-free pairs; then what judges want, from few.
+step "$RUNS/teacher-1/teacher.json" qtr teacher finetune --encoder "$ENCODER" \
+  --weak "$RUNS/labelled.parquet" --gold "$RUNS/icecat-train.parquet" -o "$RUNS/teacher-1"
+step "$RUNS/teacher/teacher.json" qtr teacher finetune --encoder "$RUNS/teacher-1" \
+  --weak "$RUNS/labelled.parquet" --weak-pairs 12000 --gold "$RUNS/icecat-train.parquet" \
+  --gold "$RUNS/sample.parquet" --gold-repeats 1 --learning-rate 3e-5 -o "$RUNS/teacher"
 # Scoring resumes by itself, shard by shard.
-qtr teacher score "$RUNS/teacher" "$RUNS/icecat-train.parquet" -o "$RUNS/train-scores"
-qtr teacher score "$RUNS/teacher" "$RUNS/labelled.parquet" -o "$RUNS/scores"
+for pairs in icecat-train sample labelled; do
+  qtr teacher score "$RUNS/teacher" "$RUNS/$pairs.parquet" -o "$RUNS/$pairs-scores"
+done
 for kind in bert2dnn bert-bilstm twin; do
-  step "$RUNS/$kind/student.json" qtr distill "$kind" --scores "$RUNS/scores" \
-    --gold "$RUNS/train-scores" --encoder "$ENCODER" -o "$RUNS/$kind"
+  step "$RUNS/$kind/student.json" qtr distill "$kind" --scores "$RUNS/labelled-scores" \
+    --gold "$RUNS/icecat-train-scores" --gold "$RUNS/sample-scores" --encoder "$ENCODER" -o "$RUNS/$kind"
   qtr export "$RUNS/$kind" --card experiments/card.md -o "$MODELS/$kind"
 done
 qtr models

@@ -12,6 +12,7 @@ import click
 from qtr_rerank.errors import QtrError, SettingsError
 
 DEFAULT_MODELS = "twin,bert-bilstm,bert2dnn"
+DEFAULT_ALIAS = "catalog"
 
 
 @click.command(name="index", context_settings={"help_option_names": ["-h", "--help"]})
@@ -31,7 +32,11 @@ DEFAULT_MODELS = "twin,bert-bilstm,bert2dnn"
     type=click.Choice(["embedded", "opensearch"]),
     help="Where the words are searched.",
 )
-@click.option("--alias", metavar="NAME", help="The OpenSearch alias of the products.")
+@click.option(
+    "--alias",
+    metavar="NAME",
+    help=f"Engine opensearch: the alias of the products.  [default: {DEFAULT_ALIAS}]",
+)
 @click.option(
     "--format",
     metavar="FORMAT",
@@ -109,7 +114,7 @@ def index(
         catalog=catalog,
         index=folder,
         engine=engine,
-        alias=alias,
+        alias=alias or (DEFAULT_ALIAS if engine == "opensearch" else None),
         format=format,
         columns=dict(_column(each) for each in columns),
         batch=batch,

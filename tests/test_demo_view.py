@@ -313,7 +313,10 @@ def test_other_orders_are_among_good_hits_only() -> None:
 def test_how_well_results_fit_a_query(query: str, score: float, stage: str, fit: str) -> None:
     result = SearchResult(query, (hit("a", score=score),), 1, {}, "embedded")
     asked = PageRequest(query=query, stage=stage)
-    assert view.fit(asked, result, [product(title="Standing Desk, Oak")]) == fit
+    desks = [product(title="Standing Desk, Oak")]
+    assert view.fit(asked, result, desks) == fit
+    ticked = replace(asked, filters=Filters(brands=("Acme",)))
+    assert view.fit(ticked, result, desks) == fit.replace("hopeless", "nearest")
 
 
 def test_sorts_that_mean_nothing_are_not_offered() -> None:

@@ -22,6 +22,7 @@ from qtr_rerank.runtime.scorer import Scorer
 torch = pytest.importorskip("torch", reason="training needs: pip install 'qtr-rerank[train]'")
 transformers = pytest.importorskip("transformers")
 
+from qtr_rerank.export.parity import check_parity  # noqa: E402
 from qtr_rerank.export.to_onnx import export_student  # noqa: E402
 from qtr_rerank.students import student_kind  # noqa: E402
 from qtr_rerank.students.bert2dnn import Bert2DnnSettings  # noqa: E402
@@ -100,39 +101,44 @@ def test_a_student_learns_exports_and_orders_unseen_pairs(
     assert logits[0] > logits[1]
 
 
-def test_the_same_seed_trains_the_same_student(encoder: str, pairs: Path, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def student(encoder: str, pairs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bert2dnn after one epoch."""
+    folder = tmp_path_factory.mktemp("student")
     settings = replace(default_settings("bert2dnn"), student=SMALL["bert2dnn"], epochs=1)
-    for name in ("one", "two"):
-        distill("bert2dnn", [pairs], [], encoder, tmp_path / name, settings)
-    one, two = (tmp_path / name / "student.safetensors" for name in ("one", "two"))
-    assert one.read_bytes() == two.read_bytes()
+    distill("bert2dnn", [pairs], [], encoder, folder, settings)
+    return folder
 
 
-def test_an_artifact_that_disagrees_with_torch_is_not_written(
-    encoder: str, pairs: Path, tmp_path: Path
+def test_the_same_seed_trains_the_same_student(
+    student: Path, encoder: str, pairs: Path, tmp_path: Path
 ) -> None:
     settings = replace(default_settings("bert2dnn"), student=SMALL["bert2dnn"], epochs=1)
-    distill("bert2dnn", [pairs], [], encoder, tmp_path / "student", settings)
-    artifact = export_student(tmp_path / "student", tmp_path / "artifact")
-    other, _ = load_student(tmp_path / "student")
+    distill("bert2dnn", [pairs], [], encoder, tmp_path, settings)
+    weights = "student.safetensors"
+    assert (tmp_path / weights).read_bytes() == (student / weights).read_bytes()
+
+
+def test_an_artifact_that_disagrees_with_torch_is_refused(student: Path, tmp_path: Path) -> None:
+    artifact = export_student(student, tmp_path / "artifact")
+    other, _ = load_student(student)
+    other.unigrams.quantise()
+    other.bigrams.quantise()
+    probes = [("lamp", "a lamp"), ("mug", "a mug")]
+    check_parity(other.eval(), artifact, probes)
     with torch.no_grad():
         other.output.bias.add_(0.01)
-    from qtr_rerank.export.parity import check_parity
-
     with pytest.raises(ArtifactError, match=r"torch and ONNX differ by 1\.00e-02"):
-        check_parity(other.eval(), artifact, [("lamp", "a lamp"), ("mug", "a mug")])
+        check_parity(other, artifact, probes)
 
 
-def test_a_folder_that_is_no_model_is_never_replaced(
-    encoder: str, pairs: Path, tmp_path: Path
-) -> None:
-    settings = replace(default_settings("bert2dnn"), student=SMALL["bert2dnn"], epochs=1)
-    distill("bert2dnn", [pairs], [], encoder, tmp_path / "student", settings)
+def test_a_folder_that_is_no_model_is_never_replaced(student: Path, tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "notes.txt").write_text("dear")
     with pytest.raises(ArtifactError, match="is no model folder"):
-        export_student(tmp_path / "student", tmp_path / "mine")
+        export_student(student, tmp_path / "mine")
     assert (tmp_path / "mine" / "notes.txt").read_text() == "dear"
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
 
 
 def test_a_diverging_run_stops_and_says_so(encoder: str, pairs: Path, tmp_path: Path) -> None:

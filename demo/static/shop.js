@@ -16,10 +16,11 @@
 
   const filters = document.getElementById("filters");
   if (filters) {
-    // A box that is left empty need not stand in the address.
+    // What is left as it is by default need not stand in the address.
     filters.addEventListener("submit", () => {
       for (const field of filters.elements) {
-        if (field.type === "number" && field.value === "") field.disabled = true;
+        const usual = { number: "", "select-one": "best" }[field.type];
+        if (field.value === usual) field.disabled = true;
       }
     });
     // Coming back from another page, the browser restores the form as it was sent: undo that.
@@ -46,7 +47,7 @@
     // The drawer is a phone's: beside the results there is room for it to stand open.
     const drawer = filters.closest("details");
     const wide = window.matchMedia("(min-width: 52rem)");
-    const fit = () => { drawer.open = wide.matches; };
+    const fit = () => { if (drawer) drawer.open = wide.matches; };
     wide.addEventListener("change", fit);
     fit();
   }

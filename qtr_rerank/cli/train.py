@@ -79,6 +79,18 @@ def judged(dataset: str, folder: Path, split: Any, out: Path) -> None:
     click.echo(f"{count:,} pairs -> {out}")
 
 
+@pairs.command("sample")
+@click.option("--queries", default=1500, show_default=True, help="Queries to make.")
+@click.option("--per-query", default=16, show_default=True, help="Products of each, at most.")
+@click.option("--seed", default=11, show_default=True, help="Of the shop; not `qtr sample`'s.")
+@click.option("-o", "--out", required=True, type=OUT_PATH, help="Parquet file to write.")
+def sample(queries: int, per_query: int, seed: int, out: Path) -> None:
+    """Judged pairs of a generated shop: synonyms, units, negation, accessories."""
+    from qtr_rerank.teacher.prepare import write_sample_pairs
+
+    click.echo(f"{write_sample_pairs(out, queries, per_query, seed):,} pairs -> {out}")
+
+
 @pairs.command("label")
 @click.argument("pairs_file", type=IN_PATH)
 @click.option("--encoder", required=True, help="Bi-encoder: a Hugging Face id or a local folder.")

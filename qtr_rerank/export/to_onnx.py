@@ -32,6 +32,8 @@ def export_student(
 
     Raises ArtifactError, and leaves `out` as it was, where torch and ONNX disagree.
     """
+    if out.exists() and not (out / "config.json").is_file():
+        raise ArtifactError(f"{out} exists and is no model folder; give another --out")
     student, meta = load_student(student_folder)
     student.eval()
     for module in student.modules():
@@ -56,9 +58,7 @@ def export_student(
         check_parity(student, artifact, _probe_texts(student_folder))
         # A temporary folder is its owner's alone; an artifact is everyone's to read.
         folder.chmod(0o755)
-        if out.exists():
-            _require_model_folder(out)
-            shutil.rmtree(out)
+        shutil.rmtree(out, ignore_errors=True)
         folder.rename(out)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
@@ -169,8 +169,3 @@ def _graph(
 def _probe_texts(student_folder: Path) -> list[tuple[str, str]]:
     probes = json.loads((student_folder / "probes.json").read_text(encoding="utf-8"))
     return [(query, title) for query, title in probes]
-
-
-def _require_model_folder(out: Path) -> None:
-    if not (out / "config.json").is_file():
-        raise ArtifactError(f"{out} exists and is no model folder; give another --out")

@@ -46,6 +46,18 @@ class PairIds:
         """Query and title of a pair."""
         return self.queries[int(self.query_of[pair])], self.titles[int(self.title_of[pair])]
 
+    @property
+    def title_lengths(self) -> Tensor:
+        """Tokens of each distinct title, (distinct titles,)."""
+        return (self.title_ids != 0).sum(dim=1)
+
+    def ids(self, places: Tensor) -> tuple[Tensor, Tensor]:
+        """Query and title ids of pairs, cut where the longest of them ends."""
+        return (
+            _trimmed(self.query_ids[self.query_of[places]]),
+            _trimmed(self.title_ids[self.title_of[places]]),
+        )
+
     def split(self, held_out_share: float) -> tuple[Tensor, Tensor]:
         """Places (training, held out): by query, so that held-out queries are never seen."""
         points = np.array([zlib.crc32(query.encode()) / 2**32 for query in self.queries])
@@ -90,6 +102,11 @@ def read_pair_ids(
         title_of,
         torch.from_numpy(np.clip(np.concatenate(targets), -_LOGIT_LIMIT, _LOGIT_LIMIT)).float(),
     )
+
+
+def _trimmed(ids: Tensor) -> Tensor:
+    longest = int((ids != 0).sum(dim=1).max())
+    return ids[:, : max(longest, 1)]
 
 
 def _distinct(values: Sequence[str]) -> tuple[list[str], Tensor]:

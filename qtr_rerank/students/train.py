@@ -28,6 +28,8 @@ from qtr_rerank.students.twinbert import Twin
 
 log = logging.getLogger(__name__)
 _PROBES = 64
+# Batches drawn together before they are cut by length: enough for variety, few enough for speed.
+_LENGTH_POOL = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +75,8 @@ def default_settings(kind: str, *, seed: int = 7, epochs: int | None = None) -> 
     student = student_kind(kind)[1]()
     chosen = {
         "bert2dnn": DistillSettings(student, temperature=2.0),
-        "bert-bilstm": DistillSettings(student),
-        "twin": DistillSettings(student, contrast=0.5, learning_rate=1e-3),
+        "bert-bilstm": DistillSettings(student, epochs=3),
+        "twin": DistillSettings(student, epochs=3, contrast=0.5, learning_rate=1e-3),
     }.get(kind, DistillSettings(student))
     return replace(chosen, seed=seed, epochs=epochs or chosen.epochs)
 
@@ -100,7 +102,7 @@ def distill(
     optimizer = torch.optim.AdamW(
         student.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
     )
-    steps = settings.epochs * max(1, len(training) // settings.batch)
+    steps = settings.epochs * (1 + len(training) // settings.batch)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, settings.learning_rate, total_steps=steps + 1, pct_start=0.1
     )
@@ -109,11 +111,11 @@ def distill(
     for epoch in range(settings.epochs):
         started, total, done = time.monotonic(), 0.0, 0
         student.train()
-        for places in _batches(training, settings.batch, chance):
+        for places in _batches(pairs, training, settings.batch, chance):
             loss = _loss(student, pairs, places, settings)
             if not torch.isfinite(loss):
                 raise TrainingError(
-                    f"{kind}: the loss became {float(loss)} in epoch {epoch + 1}; "
+                    f"{kind}: the loss became {loss.item()} in epoch {epoch + 1}; "
                     f"lower the learning rate ({settings.learning_rate})"
                 )
             optimizer.zero_grad()
@@ -173,8 +175,8 @@ def load_student(folder: Path) -> tuple[Student, dict[str, Any]]:
 
 def _loss(student: Student, pairs: PairIds, places: Tensor, settings: DistillSettings) -> Tensor:
     query_rows, title_rows = pairs.query_of[places], pairs.title_of[places]
-    query = student.encode_query(pairs.query_ids[query_rows])
-    title = student.encode_title(pairs.title_ids[title_rows])
+    query_ids, title_ids = pairs.ids(places)
+    query, title = student.encode_query(query_ids), student.encode_title(title_ids)
     logits, target = student.score(query, title), pairs.target_logit[places]
     if settings.loss == "logit_mse":
         loss = logit_mse(logits, target)
@@ -188,23 +190,25 @@ def _loss(student: Student, pairs: PairIds, places: Tensor, settings: DistillSet
     return loss
 
 
-def _batches(places: Tensor, size: int, chance: np.random.Generator) -> Iterator[Tensor]:
+def _batches(
+    pairs: PairIds, places: Tensor, size: int, chance: np.random.Generator
+) -> Iterator[Tensor]:
+    """Random batches of pairs whose titles are of similar length: little padding is read."""
     shuffled = places[torch.from_numpy(chance.permutation(len(places)))]
-    for start in range(0, len(shuffled) - size + 1, size):
-        yield shuffled[start : start + size]
-    if len(shuffled) < size:
-        yield shuffled
+    lengths = pairs.title_lengths[pairs.title_of]
+    batches: list[Tensor] = []
+    for pool in torch.split(shuffled, size * _LENGTH_POOL):
+        batches += torch.split(pool[lengths[pool].argsort(stable=True)], size)
+    for number in chance.permutation(len(batches)):
+        # A scrap of a batch would pull as hard as a whole one.
+        if len(batches[number]) * 2 > size or len(batches) == 1:
+            yield batches[number]
 
 
 @torch.inference_mode()
 def _logits(student: Student, pairs: PairIds, places: Tensor, batch: int) -> Tensor:
     student.eval()
-    return torch.cat(
-        [
-            student(pairs.query_ids[pairs.query_of[part]], pairs.title_ids[pairs.title_of[part]])
-            for part in torch.split(places, batch)
-        ]
-    )
+    return torch.cat([student(*pairs.ids(part)) for part in torch.split(places, batch)])
 
 
 def _distance(student: Student, pairs: PairIds, places: Tensor, batch: int) -> float:

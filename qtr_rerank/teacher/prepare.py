@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from qtr_rerank.data.pair_tables import write_table
+from qtr_rerank.data.sample import generated_queries, sample_catalog
 from qtr_rerank.data.splits import Split, split_of
 from qtr_rerank.errors import DataError
 from qtr_rerank.records import Judgment, Product
@@ -57,6 +59,27 @@ def write_transfer_set(
         out,
     )
     return len(pairs)
+
+
+def write_sample_pairs(out: Path, queries: int, per_query: int, seed: int) -> int:
+    """Write judged pairs of a generated shop: queries whose grades follow from attributes.
+
+    The shop is drawn with another seed than the one that `qtr sample` writes, and none of the
+    judged sample queries is among these. At most `per_query` products a query, the best graded
+    half first, the rest drawn from all the others. Columns as `write_judged_pairs`.
+    """
+    catalog = sample_catalog(seed=seed)
+    titles = {product.id: product.title for product in catalog}
+    chance = random.Random(seed)
+    judgments = []
+    for made in generated_queries(catalog, queries, seed):
+        ids = list(made.ratings)
+        chance.shuffle(ids)
+        ids.sort(key=lambda id: -made.ratings[id])
+        best, others = ids[: per_query // 2], ids[per_query // 2 :]
+        kept = best + chance.sample(others, min(len(others), per_query - len(best)))
+        judgments += [Judgment(made.query, id, float(made.ratings[id])) for id in kept]
+    return write_judged_pairs(judgments, titles, out, None)
 
 
 def write_judged_pairs(

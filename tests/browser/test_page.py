@@ -17,6 +17,8 @@ pytestmark = pytest.mark.browser
 
 DESK = (1280, 900)
 PHONE = (360, 740)
+# A busy machine of one core takes its time; a page that never comes still ends the test.
+PATIENCE_MS = 120_000
 PAGES = {
     "home": "/",
     "results": "/?q=kettle",
@@ -43,6 +45,7 @@ def visiting(
         java_script_enabled=script,
         reduced_motion="reduce",
     )
+    context.set_default_timeout(PATIENCE_MS)
     faults: list[str] = []
     page = context.new_page()
     page.on("console", lambda said: faults.append(said.text) if said.type == "error" else None)

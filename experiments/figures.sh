@@ -1,0 +1,30 @@
+#!/usr/bin/env bash
+# Every figure of the README, measured again: results/*.json, then the tables made of them.
+#
+#   QTR_DATA_DIR=.../data experiments/figures.sh
+#
+# Run it on a machine that does nothing else: latencies are in it.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+: "${QTR_DATA_DIR:?set it to the folder that holds icecat/}"
+WORK=${WORK:-runs/figures}
+mkdir -p "$WORK" results
+
+qtr models --json | python -c '
+import json, sys
+keep = ("name", "kind", "bytes", "fingerprint")
+rows = [{key: row[key] for key in keep} for row in json.load(sys.stdin)]
+print(json.dumps(rows, indent=2))' > results/models.json
+qtr bench --seconds 3 --json > results/latency.json
+
+qtr sample "$WORK/shop" > /dev/null
+python -m indexer "$WORK/shop/catalog.jsonl" --index "$WORK/shop/index"
+qtr search "$WORK/shop/index" --queries "$WORK/shop/queries.csv" -k 100 --stage retrieve \
+  --run "$WORK/retrieved.trec"
+qtr search "$WORK/shop/index" --queries "$WORK/shop/queries.csv" -k 100 \
+  --run "$WORK/reranked.trec"
+(cd "$WORK" && qtr evaluate retrieved.trec reranked.trec --qrels shop/judgments.csv --json) \
+  > results/sample.json
+
+python experiments/icecat.py "$QTR_DATA_DIR/icecat" --work "$WORK/icecat" -o results/icecat.json
+python experiments/tables.py

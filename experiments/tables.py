@@ -1,0 +1,81 @@
+"""Results -> README: the tables, made of results/*.json, so that no figure is typed by hand.
+
+python experiments/tables.py        writes the part of README.md between the two markers
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parent.parent
+START, END = "<!-- figures: experiments/tables.py -->", "<!-- end of figures -->"
+
+
+def figures(results: Path = ROOT / "results") -> str:
+    """Markdown of all tables, from the JSON files in `results`."""
+    icecat, sample, latency, models = (
+        json.loads((results / f"{name}.json").read_text(encoding="utf-8"))
+        for name in ("icecat", "sample", "latency", "models")
+    )
+    megabytes = {row["name"]: row["bytes"] / 1e6 for row in models}
+    parts = [
+        f"Icecat electronics, {icecat['queries']} development queries that no model has seen "
+        f"({icecat['judged pairs']} judged pairs of querqy/chorus):",
+        _table(
+            ["order of the judged products", "nDCG@10", "AUC (rating 2 or more)"],
+            [[name, row["nDCG@10"], row["AUC(>=2)"]] for name, row in icecat["judged lists"].items()],
+        ),
+        _table(
+            ["search in all 19,406 products", *next(iter(icecat["full catalog"].values()))],
+            [[name, *row.values()] for name, row in icecat["full catalog"].items()],
+        ),
+        "The sample shop, 100 judged queries of ten hard kinds (misspelt, unit, negation, ...; the "
+        "models have seen other queries of another shop from the same generator):",
+        _table(
+            ["search in all 3,600 products", *sample["measures"]],
+            [[run["name"], *run["means"].values()] for run in sample["runs"]],
+        ),
+        f"Milliseconds (median) on one thread, and {sum(megabytes.values()):.0f} MB of models:",
+        _table(
+            ["model", *latency[0]["milliseconds"], "titles a second", "MB"],
+            [
+                [
+                    row["model"],
+                    *(_short(time["median"]) for time in row["milliseconds"].values()),
+                    f"{row['titles_per_second']:,.0f}",
+                    f"{megabytes[row['model']]:.1f}",
+                ]
+                for row in latency
+            ],
+        ),
+        "`experiments/figures.sh` measures all of it again and writes `results/` and these tables. "
+        "Products that nobody judged count as irrelevant in a full-catalog nDCG: read Judged@10 "
+        "beside it.",
+    ]
+    return "\n\n".join(parts)
+
+
+def _table(header: list[str], rows: list[list[Any]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(_cell(value) for value in line) + " |" for line in lines)
+
+
+def _cell(value: Any) -> str:
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
+
+
+def _short(milliseconds: float) -> str:
+    return f"{milliseconds:.3g}"
+
+
+def main() -> None:
+    readme = ROOT / "README.md"
+    before, _, rest = readme.read_text(encoding="utf-8").partition(START)
+    _, _, after = rest.partition(END)
+    readme.write_text(f"{before}{START}\n\n{figures()}\n\n{END}{after}", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,53 @@
+"""The README says what was measured, and its commands are the program's."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from click import Group
+from click.testing import CliRunner
+
+from experiments.tables import END, START, figures
+from qtr_rerank.cli import cli
+
+README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"```(sh|python)\n(.*?)```", README, flags=re.DOTALL)
+
+
+def test_every_figure_is_a_row_of_results() -> None:
+    shown = README.partition(START)[2].partition(END)[0]
+    assert shown.strip() == figures().strip(), "run experiments/tables.py"
+
+
+def test_the_shell_commands_do_what_the_readme_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pairs.csv").write_text(
+        "query,title,relevance\nusb cable,USB-C cable,3\nusb cable,Phone case,1\n"
+    )
+    done = []
+    for line in (line for kind, block in BLOCKS if kind == "sh" for line in block.splitlines()):
+        words = shlex.split(line, comments=True)
+        if words[:1] != ["qtr"] and words[:3] != ["python", "-m", "indexer"]:
+            continue
+        if "shop/os" in words:
+            continue  # needs a node: tests/test_lexical_opensearch.py and test_opensearch_cli.py
+        command = words[1:] if words[0] == "qtr" else ["index", *words[3:]]
+        result = CliRunner().invoke(cli, command, catch_exceptions=False)
+        assert result.exit_code == 0, f"{line}: {result.output}"
+        done.append(command[0])
+    assert {"sample", "index", "search", "evaluate", "score", "models", "bench"} <= set(done)
+    for block in (block for kind, block in BLOCKS if kind == "python"):
+        exec(compile(block, "README.md", "exec"), {})  # noqa: S102 - it is our own README
+
+
+def test_every_command_of_the_program_has_help() -> None:
+    assert isinstance(cli, Group)
+    for name in cli.list_commands(None):  # type: ignore[arg-type]
+        result = CliRunner().invoke(cli, [name, "--help"], catch_exceptions=False)
+        assert result.exit_code == 0
+        assert "Usage:" in result.output
