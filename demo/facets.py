@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -49,8 +48,9 @@ def facet_groups(
 ) -> tuple[FacetGroup, ...]:
     """Category and brand with their counts. What is ticked always shows, so it can be unticked.
 
-    Values that the `best` products have come first: what is most frequent among all that was found
-    need not be what was looked for. `categories` keeps that facet to those of a department.
+    Values of the `best` products come first, by how high those stand: what is most frequent among
+    all that was found need not be what was looked for. `categories` keeps that facet to those of a
+    department.
     """
     inside = [v for v in facets.categories if categories is None or v.value in categories]
     groups = (
@@ -72,8 +72,11 @@ def _facet_group(
     best: Sequence[str],
 ) -> FacetGroup:
     counted = {value.value: value.count for value in values if value.value and value.count}
-    often = Counter(best)
-    by_fit = sorted(counted, key=lambda name: -often[name])
+    fit = dict.fromkeys(counted, 0.0)
+    for rank, name in enumerate(best, start=1):
+        if name in fit:
+            fit[name] += 1 / rank
+    by_fit = sorted(counted, key=lambda name: -fit[name])
     names = [*ticked, *(name for name in by_fit if name not in ticked)]
     shown = tuple(FacetValue(name, counted.get(name, 0), name in ticked) for name in names)
     cut = max(FACET_VALUES, len(ticked))

@@ -1,0 +1,1 @@
+"""Experiments: the recipes behind the shipped models and the figures of the README."""

@@ -341,7 +341,7 @@ def test_ticked_values_always_show_so_that_they_can_be_unticked() -> None:
 
 def test_facet_values_of_the_best_products_come_first() -> None:
     counts = (FacetValue("Hair Care", 40), FacetValue("Kettles", 20), FacetValue("Empty", 0))
-    best = [product("a", category="Kettles"), product("b", category="Kettles")]
+    best = [product("a", category="Kettles"), *[product("b", category="Hair Care")] * 2]
     (categories,) = facet_groups(Facets(categories=counts), Filters(), best)
     assert [value.value for value in categories.values] == ["Kettles", "Hair Care"]
     (inside,) = facet_groups(Facets(categories=counts), Filters(), best, ["Hair Care"])

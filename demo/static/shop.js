@@ -19,8 +19,9 @@
     // What is left as it is by default need not stand in the address.
     filters.addEventListener("submit", () => {
       for (const field of filters.elements) {
-        const usual = { number: "", "select-one": "best" }[field.type];
-        if (field.value === usual) field.disabled = true;
+        const emptyPrice = field.type === "number" && field.value === "";
+        const usualOrder = field.name === "sort" && field.value === "best";
+        if (emptyPrice || usualOrder) field.disabled = true;
       }
     });
     // Coming back from another page, the browser restores the form as it was sent: undo that.
