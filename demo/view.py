@@ -5,7 +5,6 @@ Beside it stand `facets` (filters), `orders` (the side-by-side view, times) and 
 
 from __future__ import annotations
 
-import itertools
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -151,15 +150,15 @@ def pager(request: PageRequest, total: int) -> Pager:
 
 
 def good_hits(hits: Sequence[Ranked], share: float = GOOD_SHARE) -> tuple[Ranked, ...]:
-    """The hits before the first whose score falls below `share` of the best one's.
+    """The hits that score at least `share` of what the best-scoring one does.
 
     Any other order than by relevance is among these: the cheapest of all that was found for
     "kettle" is no kettle.
     """
     if not hits:
         return ()
-    least = hits[0].score * share
-    return tuple(itertools.takewhile(lambda hit: hit.score >= least, hits))
+    least = max(hit.score for hit in hits) * share
+    return tuple(hit for hit in hits if hit.score >= least)
 
 
 def in_order(
@@ -223,7 +222,7 @@ def fit(asked: PageRequest, result: SearchResult, best: Iterable[Product]) -> st
         return "good"
     if asked.filters:  # picked from a list of results: the answer is a list again
         return "nearest"
-    unlikely = asked.stage == "rerank" and result.hits[0].score < HOPELESS_SCORE
+    unlikely = asked.stage == "rerank" and max(hit.score for hit in result.hits) < HOPELESS_SCORE
     return "hopeless" if unlikely or not wanted else "nearest"
 
 

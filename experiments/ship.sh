@@ -5,7 +5,7 @@
 #
 # ENCODER is any local folder or Hugging Face id of all-MiniLM-L6-v2 (Apache-2.0). RUNS (default:
 # runs/ship) keeps what each step leaves behind; a step whose outcome is there is not run again.
-# On 2 CPU cores it takes about an hour, most of it the teacher's.
+# On 2 CPU cores it takes about an hour and a half.
 set -euo pipefail
 : "${QTR_DATA_DIR:?set it to the folder that holds icecat/ and unlabelled/}"
 ENCODER=${ENCODER:-sentence-transformers/all-MiniLM-L6-v2}

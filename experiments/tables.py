@@ -25,7 +25,10 @@ def figures(results: Path = ROOT / "results") -> str:
         f"({icecat['judged pairs']} judged pairs of querqy/chorus):",
         _table(
             ["order of the judged products", "nDCG@10", "AUC (rating 2 or more)"],
-            [[name, row["nDCG@10"], row["AUC(>=2)"]] for name, row in icecat["judged lists"].items()],
+            [
+                [name, row["nDCG@10"], row["AUC(>=2)"]]
+                for name, row in icecat["judged lists"].items()
+            ],
         ),
         _table(
             ["search in all 19,406 products", *next(iter(icecat["full catalog"].values()))],
@@ -34,8 +37,8 @@ def figures(results: Path = ROOT / "results") -> str:
         "The sample shop, 100 judged queries of ten hard kinds (misspelt, unit, negation, ...; the "
         "models have seen other queries of another shop from the same generator):",
         _table(
-            ["search in all 3,600 products", *sample["measures"]],
-            [[run["name"], *run["means"].values()] for run in sample["runs"]],
+            ["search in all 3,600 products", *sample["runs"][0]["measures"]],
+            [[run["run"], *run["measures"].values()] for run in sample["runs"]],
         ),
         f"Milliseconds (median) on one thread, and {sum(megabytes.values()):.0f} MB of models:",
         _table(

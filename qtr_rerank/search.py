@@ -123,7 +123,7 @@ class SearchEngine:
         scorers = {name: _scorer(manifest, name, threads) for name in names}
         dense = FaissDense.open(folder / "titles.faiss")
         stages = [
-            Stage(scorers[stage.model], store.features(stage.model), stage.depth)
+            Stage(scorers[stage.model], store.features(stage.model), stage.depth, stage.prior)
             for stage in cascade
         ]
         engine = cls(

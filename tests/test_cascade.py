@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -165,6 +165,25 @@ def test_no_candidates_no_results() -> None:
 def test_a_depth_below_one_is_refused(depth: int) -> None:
     with pytest.raises(SettingsError, match=f"'a' has depth {depth}"):
         StageSettings("a", depth)
+
+
+@pytest.mark.parametrize("prior", [-0.1, float("inf"), float("nan")])
+def test_a_prior_that_is_no_weight_is_refused(prior: float) -> None:
+    with pytest.raises(SettingsError, match="'a' has prior"):
+        StageSettings("a", prior=prior)
+
+
+def test_a_prior_lets_the_first_order_count() -> None:
+    logits = [0.0, 0.1, 0.0, 3.0]
+    plain = stage("a", logits)
+    assert order(4, plain) == [3, 1, 0, 2]
+    # Between equals it decides as before; it outweighs small differences, not large ones.
+    weighed = replace(plain, prior=2.0)
+    assert order(4, weighed) == [3, 0, 1, 2]
+    ranked = run_cascade("q", candidates(4), np.arange(4), [weighed]).ranked
+    by_place = {hit.index: hit.logit for hit in ranked}
+    assert by_place[0] == 0.0
+    assert by_place[3] == pytest.approx(3.0 - 2.0 * np.log(14 / 11))
 
 
 few_logits = st.lists(st.integers(-3, 3), min_size=1, max_size=40)

@@ -333,7 +333,6 @@ def test_a_model_folder_can_be_given(job: IndexSettings, scorers: list[Scorer]) 
             "fields of a product",
         ),
         (["{catalog}", "--models", "twin", "--format", "xml"], SettingsError, "'xml'"),
-        (["{catalog}", "--engine", "opensearch"], SettingsError, "--alias"),
     ],
 )
 def test_bad_input_is_told_in_a_line(

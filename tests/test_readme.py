@@ -42,7 +42,7 @@ def test_the_shell_commands_do_what_the_readme_says(
         done.append(command[0])
     assert {"sample", "index", "search", "evaluate", "score", "models", "bench"} <= set(done)
     for block in (block for kind, block in BLOCKS if kind == "python"):
-        exec(compile(block, "README.md", "exec"), {})  # noqa: S102 - it is our own README
+        exec(compile(block, "README.md", "exec"), {})
 
 
 def test_every_command_of_the_program_has_help() -> None:

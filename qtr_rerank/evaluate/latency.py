@@ -63,7 +63,7 @@ def _time(job: Callable[[], object], seconds: float) -> Milliseconds:
     # The first calls allocate and fill caches; nobody waits for them twice.
     for _ in range(3):
         job()
-    taken = []
+    taken: list[float] = []
     until = time.perf_counter() + seconds
     while not taken or time.perf_counter() < until:
         started = time.perf_counter()

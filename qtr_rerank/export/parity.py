@@ -31,9 +31,7 @@ def check_parity(student: Student, artifact: Artifact, pairs: Sequence[tuple[str
     config = artifact.config
     vocabulary = WordPiece.from_file(artifact.path / "tokenizer.json")
     queries, titles = [query for query, _ in pairs], [title for _, title in pairs]
-    query_ids = torch.from_numpy(
-        vocabulary.encode(queries, config.max_query_tokens, fixed_width=True)
-    )
+    query_ids = torch.from_numpy(vocabulary.encode(queries, config.max_query_tokens))
     title_ids = torch.from_numpy(
         vocabulary.encode(titles, config.max_title_tokens, fixed_width=True)
     )

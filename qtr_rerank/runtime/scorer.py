@@ -47,7 +47,9 @@ class Scorer:
 
     def encode_queries(self, queries: Sequence[str]) -> Arrays:
         """Query features by name, each (queries, ...)."""
-        return self._encode(self._query, queries, self.artifact.config.max_query_tokens)
+        # As wide as the longest query only: what is padding need not meet every title.
+        most = self.artifact.config.max_query_tokens
+        return self._encode(self._query, queries, most, fixed_width=False)
 
     def score(self, query: Arrays, titles: Arrays) -> NDArray[np.float32]:
         """Logits (n,): query features of 1 row, or of n, against title features of n rows."""
@@ -90,8 +92,10 @@ class Scorer:
         probabilities: NDArray[np.float32] = (1.0 / (1.0 + np.exp(exponent))).astype(np.float32)
         return probabilities
 
-    def _encode(self, graph: Session, texts: Sequence[str], max_tokens: int) -> Arrays:
-        ids = self._vocabulary.encode(texts, max_tokens, fixed_width=True)
+    def _encode(
+        self, graph: Session, texts: Sequence[str], max_tokens: int, *, fixed_width: bool = True
+    ) -> Arrays:
+        ids = self._vocabulary.encode(texts, max_tokens, fixed_width=fixed_width)
         lengths = (ids != 0).sum(axis=1)
         features: dict[str, NDArray[Any]] = {}
         # Similar lengths together: little time goes into padding.
@@ -102,7 +106,7 @@ class Scorer:
             for output, rows in graph.run({"ids": ids[places, :longest]}).items():
                 name = output.partition("_")[2]  # title_vector -> vector
                 if name not in features:
-                    width = (max_tokens,) if name == _TOKEN_IDS else rows.shape[1:]
+                    width = ids.shape[1:] if name == _TOKEN_IDS else rows.shape[1:]
                     features[name] = np.zeros((len(texts), *width), dtype=rows.dtype)
                 if name == _TOKEN_IDS:
                     features[name][places, :longest] = rows
