@@ -160,10 +160,10 @@ def test_odd_addresses_are_pages(client: FlaskClient, address: str) -> None:
 
 
 def test_the_json_holds_hits_in_order_with_both_ranks(client: FlaskClient) -> None:
-    answer = api(client, "/api/search?q=kettle&size=5")
+    answer = api(client, "/api/search?q=kettle&size=2")
     assert set(answer) >= {"query", "total", "hits", "facets", "times_ms", "engine", "degraded"}
     hits = answer["hits"]
-    assert [each["rank"] for each in hits] == [1, 2, 3, 4, 5]
+    assert [each["rank"] for each in hits] == [1, 2]
     assert set(hits[0]) >= {
         *("id", "title", "brand", "price", "rank"),
         *("score", "first_rank", "first_score", "stage"),
@@ -171,9 +171,9 @@ def test_the_json_holds_hits_in_order_with_both_ranks(client: FlaskClient) -> No
     assert all(0 <= each["score"] <= 1 for each in hits)
     assert next(iter(answer["times_ms"])) == "lexical"
     assert [*answer["times_ms"]][-1] == "total"
-    assert api(client, "/api/search?q=kettle&size=5&page=2")["hits"][0]["rank"] == 6
-    first = api(client, "/api/search?q=kettle&size=5&stage=retrieve")["hits"]
-    assert [each["first_rank"] for each in first] == [1, 2, 3, 4, 5]
+    assert api(client, "/api/search?q=kettle&size=2&page=2")["hits"][0]["rank"] == 3
+    first = api(client, "/api/search?q=kettle&size=2&stage=retrieve")["hits"]
+    assert [each["first_rank"] for each in first] == [1, 2]
     assert {each["stage"] for each in first} == {"retrieve"}
 
 
@@ -245,7 +245,7 @@ def test_filters_that_leave_nothing_offer_to_be_cleared(client: FlaskClient) -> 
     assert "?q=kettle" in re.findall(r'class="clear" href="([^"]+)"', text)
 
 
-@pytest.mark.parametrize("query", ["!!!", "???"])
+@pytest.mark.parametrize("query", ["!!!", "???", "xqzzt blorf"])
 def test_a_hopeless_query_gets_tips_and_departments(client: FlaskClient, query: str) -> None:
     text = page(client, f"/?q={query}")
     assert "We found nothing" in text

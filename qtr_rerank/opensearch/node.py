@@ -290,8 +290,10 @@ def _end_guard(guard: subprocess.Popen[bytes]) -> None:
 @click.option("--heap", default="1g", show_default=True, help="Java's heap, such as 512m.")
 def main(port: int, data: Path | None, heap: str) -> None:
     """Run a local OpenSearch node until Ctrl-C; its address is printed when it is ready."""
-    # SIGTERM stops in order, as Ctrl-C does.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # SIGTERM stops in order, as Ctrl-C does; so does SIGINT where the shell that started this in
+    # the background had it ignored.
+    for stop in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(stop, signal.default_int_handler)
     try:
         with LocalNode(NodeSettings(port=port, data=data, heap=heap)) as node:
             click.echo(f"OpenSearch {VERSION} is ready; Ctrl-C stops it", err=True)
