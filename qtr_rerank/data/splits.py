@@ -12,9 +12,11 @@ DEV_SHARE = 0.3
 
 
 def split_of(query: str, dev_share: float = DEV_SHARE) -> Split:
-    """Where a query belongs. Near-twins fall together, so that dev queries are truly unseen:
-    `laptop`, `Laptops` and `lap top` share a key, hence a side.
-    """
-    key = "".join(word.removesuffix("s") for word in words(query))
-    point = int.from_bytes(hashlib.sha256(key.encode()).digest()[:8]) / 2**64
+    """Where a query belongs. Near-twins fall together, so that dev queries are truly unseen."""
+    point = int.from_bytes(hashlib.sha256(query_key(query).encode()).digest()[:8]) / 2**64
     return "dev" if point < dev_share else "train"
+
+
+def query_key(query: str) -> str:
+    """What near-twins share: `laptop`, `Laptops` and `lap top` have one key."""
+    return "".join(word.removesuffix("s") for word in words(query))

@@ -12,6 +12,7 @@ from tokenizers import Tokenizer
 from qtr_rerank.errors import ArtifactError
 from qtr_rerank.text import normalise
 
+FILE = "tokenizer.json"
 PAD_ID = 0
 """Padding in every id array; BERT's vocabularies have `[PAD]` there."""
 
@@ -21,6 +22,8 @@ class WordPiece:
 
     `Tokenizer.encode_batch` is safe to call from several threads; so is this.
     """
+
+    unit = 1
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         if tokenizer.token_to_id("[PAD]") != PAD_ID:
@@ -42,12 +45,17 @@ class WordPiece:
         except Exception as error:
             raise ArtifactError(f"{path} is not a tokenizer file: {error}") from error
 
+    @classmethod
+    def load(cls, folder: Path) -> WordPiece:
+        """Read the `tokenizer.json` of a folder, as `from_file` does."""
+        return cls.from_file(folder / FILE)
+
     def __len__(self) -> int:
         return int(self._tokenizer.get_vocab_size())
 
-    def save(self, path: Path) -> None:
+    def save(self, folder: Path) -> None:
         """Write the vocabulary as `tokenizer.json`; the same vocabulary gives the same bytes."""
-        self._tokenizer.save(str(path))
+        self._tokenizer.save(str(folder / FILE))
 
     def tokens(self) -> list[str]:
         """The pieces in the order of their ids."""
