@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from transformers import AutoModel, AutoModelForSequenceClassification, AutoTokenizer
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoModelForMaskedLM,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+)
 
 from qtr_rerank.errors import DataError
+
+log = logging.getLogger(__name__)
+_LOG_EVERY = 50  # batches
 
 
 def device() -> torch.device:
@@ -35,12 +44,27 @@ def load_tokenizer(encoder: str) -> Any:
         raise DataError(_unreadable(encoder, error)) from error
 
 
-def load_cross_encoder(encoder: str) -> Any:
-    """The encoder with one output: a logit of relevance. Weights in float32."""
+def load_cross_encoder(encoder: str, dropout: float | None = None) -> Any:
+    """The encoder with one output: a logit of relevance. Weights in float32.
+
+    `dropout` replaces the encoder's own rates (hidden states and attention alike).
+    """
     try:
         return AutoModelForSequenceClassification.from_pretrained(
-            encoder, num_labels=1, dtype=torch.float32
+            encoder, **_loading(encoder, dropout, labels=1)
         ).to(device())
+    except (OSError, ValueError) as error:
+        raise DataError(_unreadable(encoder, error)) from error
+
+
+def load_masked_lm(encoder: str, *, from_scratch: bool = False) -> Any:
+    """The encoder with a head that guesses masked tokens; its weights, or only its shapes."""
+    try:
+        if from_scratch:
+            return AutoModelForMaskedLM.from_config(AutoConfig.from_pretrained(encoder)).to(
+                device()
+            )
+        return AutoModelForMaskedLM.from_pretrained(encoder, **_loading(encoder, None)).to(device())
     except (OSError, ValueError) as error:
         raise DataError(_unreadable(encoder, error)) from error
 
@@ -54,7 +78,8 @@ def encode_texts(
     tokenizer = load_tokenizer(encoder)
     model = AutoModel.from_pretrained(encoder, dtype=torch.float32).to(device()).eval()
     vectors = np.zeros((len(texts), model.config.hidden_size), dtype=np.float32)
-    for places in length_buckets([len(text) for text in texts], batch):
+    done = 0
+    for number, places in enumerate(length_buckets([len(text) for text in texts], batch), 1):
         inputs = tokenizer(
             [texts[i] for i in places],
             padding=True,
@@ -67,6 +92,10 @@ def encode_texts(
         mask = inputs["attention_mask"].unsqueeze(-1)
         pooled = (states * mask).sum(1) / mask.sum(1).clamp(min=1)
         vectors[places] = torch.nn.functional.normalize(pooled, dim=1).cpu().numpy()
+        done += len(places)
+        if number % _LOG_EVERY == 0:
+            progress = (done, len(texts))
+            log.info("%d of %d texts read", *progress, extra={"progress": progress})
     return vectors
 
 
@@ -79,10 +108,17 @@ def length_buckets(lengths: Sequence[int], batch: int) -> Iterator[NDArray[np.in
         yield order[start : start + batch]
 
 
-def folder_of(encoder: str) -> Path | None:
-    """The local folder of an encoder, None for a Hugging Face id."""
-    path = Path(encoder)
-    return path if path.is_dir() else None
+def _loading(encoder: str, dropout: float | None, labels: int | None = None) -> dict[str, Any]:
+    config = AutoConfig.from_pretrained(encoder)
+    if labels is not None:
+        config.num_labels = labels
+    if dropout is not None:
+        config.hidden_dropout_prob = config.attention_probs_dropout_prob = dropout
+    chosen: dict[str, Any] = {"config": config, "dtype": torch.float32}
+    if device().type == "cpu":
+        # At the lengths of titles, plain matrix products beat the fused kernel on a CPU.
+        chosen["attn_implementation"] = "eager"
+    return chosen
 
 
 def _unreadable(encoder: str, error: Exception) -> str:

@@ -1,8 +1,9 @@
 """Titles -> teacher: label-free training pairs, the transfer set that students are distilled on.
 
-Queries are given, or made from titles. Each meets titles found lexically and at random. No label
-is needed: a teacher labels the pairs later. BERT2DNN (section on the transfer set) shows that the
-size of this set, rather than its labels, makes the student.
+Queries are given, or made from titles. Each meets titles found lexically, by meaning (where an
+encoder is at hand) and at random. No label is needed: a teacher labels the pairs later. BERT2DNN
+(section on the transfer set) shows that the size of this set, rather than its labels, makes the
+student.
 """
 
 from __future__ import annotations
@@ -17,6 +18,9 @@ from qtr_rerank.text import words
 Search = Callable[[str, int], Sequence[int]]
 """A lexical search: (query, k) -> places of titles, best first."""
 
+DenseSearch = Callable[[Sequence[str], int], Sequence[Sequence[int]]]
+"""A search by meaning for many queries at once: (queries, k) -> places of titles, best first."""
+
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 
@@ -27,11 +31,15 @@ class PairSettings:
     generated_queries: int = 60_000
     max_query_words: int = 4
     lexical_depth: int = 30
-    lexical_per_query: int = 4
+    dense_depth: int = 30
+    lexical_per_query: int = 3
+    dense_per_query: int = 1
     random_per_query: int = 1
-    given_lexical_per_query: int = 24
+    given_lexical_per_query: int = 20
+    given_dense_per_query: int = 6
     given_random_per_query: int = 2
     misspelling_rate: float = 0.12
+    size: int | None = None
     seed: int = 7
 
     def __post_init__(self) -> None:
@@ -42,6 +50,18 @@ class PairSettings:
             )
         if not 0.0 <= self.misspelling_rate <= 1.0:
             raise SettingsError(f"misspelling_rate={self.misspelling_rate}; expected 0 to 1")
+        if self.size is not None and self.size < 1:
+            raise SettingsError(f"size={self.size}; expected at least 1, or none for all")
+
+    def per_query(self, given: bool) -> tuple[int, int, int]:
+        """How many titles a query meets: lexical, random, dense."""
+        if given:
+            return (
+                self.given_lexical_per_query,
+                self.given_random_per_query,
+                self.given_dense_per_query,
+            )
+        return self.lexical_per_query, self.random_per_query, self.dense_per_query
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,41 +77,66 @@ class TransferPair:
 
 
 def make_pairs(
-    titles: Sequence[str], given_queries: Sequence[str], search: Search, settings: PairSettings
+    titles: Sequence[str],
+    given_queries: Sequence[str],
+    search: Search,
+    settings: PairSettings,
+    dense: DenseSearch | None = None,
 ) -> Iterator[TransferPair]:
-    """Pairs, query by query, each (query, title) once; the same inputs and seed give the same."""
+    """Pairs, query by query, each (query, title) once; the same inputs and seed give the same.
+
+    Where `settings.size` is set, pairs are dropped at random, as many of each kind of source as
+    its share, until that many are left.
+    """
     chance = random.Random(settings.seed)
+    asked = [(query, query, True) for query in given_queries]
+    asked += _generated(titles, settings, chance)
+    near = dense([clean for _, clean, _ in asked], settings.dense_depth) if dense else None
     seen: set[tuple[str, str]] = set()
-    for query in given_queries:
-        places = _candidates(
-            query,
-            titles,
-            search,
-            chance,
-            settings.given_lexical_per_query,
-            settings.given_random_per_query,
-            settings.lexical_depth * 2,
-        )
-        yield from _fresh(query, query, places, titles, seen)
-    made = 0
-    while made < settings.generated_queries:
+    pairs: list[TransferPair] = []
+    for number, (query, clean, given) in enumerate(asked):
+        lexical, strangers, close = settings.per_query(given)
+        found = list(search(clean, settings.lexical_depth * (2 if given else 1)))
+        chosen = [(place, "lexical") for place in _sampled(found, lexical, chance)]
+        if near is not None:
+            chosen += [(place, "dense") for place in _sampled(near[number], close, chance)]
+        chosen += [(chance.randrange(len(titles)), "random") for _ in range(strangers)]
+        pairs += _fresh(query, clean, chosen, titles, seen)
+    yield from _cut(pairs, settings.size, chance)
+
+
+def _generated(
+    titles: Sequence[str], settings: PairSettings, chance: random.Random
+) -> list[tuple[str, str, bool]]:
+    """(query, the query before a misspelling, False), made from titles."""
+    made: list[tuple[str, str, bool]] = []
+    misses = 0
+    while len(made) < settings.generated_queries and misses < 1000:
         title = titles[chance.randrange(len(titles))]
         clean = generate_query(title, chance, settings.max_query_words)
         if not clean:
+            misses += 1  # titles without a letter give no query, and there may be no others
             continue
-        made += 1
         misspelt = chance.random() < settings.misspelling_rate
-        query = misspell(clean, chance) if misspelt else clean
-        places = _candidates(
-            clean,
-            titles,
-            search,
-            chance,
-            settings.lexical_per_query,
-            settings.random_per_query,
-            settings.lexical_depth,
-        )
-        yield from _fresh(query, clean, places, titles, seen)
+        made.append((misspell(clean, chance) if misspelt else clean, clean, False))
+        misses = 0
+    return made
+
+
+def _cut(
+    pairs: list[TransferPair], size: int | None, chance: random.Random
+) -> Iterator[TransferPair]:
+    if size is None or size >= len(pairs):
+        yield from pairs
+        return
+    by_source: dict[str, list[int]] = {}
+    for place, pair in enumerate(pairs):
+        by_source.setdefault(pair.source, []).append(place)
+    kept: list[int] = []
+    for places in by_source.values():
+        kept += chance.sample(places, round(len(places) * size / len(pairs)))
+    for place in sorted(kept):
+        yield pairs[place]
 
 
 def generate_query(title: str, chance: random.Random, max_words: int) -> str:
@@ -137,20 +182,9 @@ def misspell(query: str, chance: random.Random) -> str:
     return " ".join([*parts[:place], word, *parts[place + 1 :]])
 
 
-def _candidates(
-    query: str,
-    titles: Sequence[str],
-    search: Search,
-    chance: random.Random,
-    lexical: int,
-    at_random: int,
-    depth: int,
-) -> list[tuple[int, str]]:
-    found = list(search(query, depth))
-    # A sample of the depth, not the top: the teacher must also see near misses.
-    sampled = sorted(chance.sample(found, min(lexical, len(found))), key=found.index)
-    strangers = [chance.randrange(len(titles)) for _ in range(at_random)]
-    return [(p, "lexical") for p in sampled] + [(p, "random") for p in strangers]
+def _sampled(found: Sequence[int], count: int, chance: random.Random) -> list[int]:
+    """A sample in order: not the top alone, since the teacher must also see near misses."""
+    return [found[i] for i in sorted(chance.sample(range(len(found)), min(count, len(found))))]
 
 
 def _fresh(

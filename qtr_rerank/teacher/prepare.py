@@ -7,24 +7,34 @@ import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 
-from qtr_rerank.data.pair_tables import write_table
+from qtr_rerank.data.pair_tables import read_table, reads_of, texts, with_reads, write_table
 from qtr_rerank.data.sample import generated_queries, sample_catalog
 from qtr_rerank.data.splits import Split, split_of
 from qtr_rerank.errors import DataError
 from qtr_rerank.records import Judgment, Product
 from qtr_rerank.retrieve.lexical_tantivy import TantivyLexical
+from qtr_rerank.teacher.augment import AugmentSettings, augment
 from qtr_rerank.teacher.lexical import Coverage
-from qtr_rerank.teacher.pairs import PairSettings, make_pairs
+from qtr_rerank.teacher.pairs import DenseSearch, PairSettings, TransferPair, make_pairs
+from qtr_rerank.template import DEFAULT_READS, ProductText
 
 
 def write_transfer_set(
-    titles: Iterable[str], given_queries: Iterable[str], out: Path, settings: PairSettings
+    titles: Iterable[str],
+    given_queries: Iterable[str],
+    out: Path,
+    settings: PairSettings,
+    dense_encoder: str | None = None,
+    reads: str = DEFAULT_READS,
 ) -> int:
     """Write label-free pairs with their `coverage`; how many.
 
-    Columns `query, clean_query, title, source, coverage`. Raises DataError without titles.
+    With a `dense_encoder` (a bi-encoder) some titles of each query are found by meaning. Columns
+    `query, clean_query, title, source, coverage`; `reads`, the template that the titles were made
+    by, is noted. Raises DataError without titles.
     """
     distinct_titles = list(dict.fromkeys(titles))
     if not distinct_titles:
@@ -41,27 +51,63 @@ def write_transfer_set(
                 list(dict.fromkeys(given_queries)),
                 lambda query, k: [int(found.id) for found in index.search(query, k)],
                 settings,
+                _dense_search(dense_encoder, distinct_titles) if dense_encoder else None,
             )
         )
         index.close()
-    write_table(
-        pa.table(
-            {
-                "query": [pair.query for pair in pairs],
-                "clean_query": [pair.clean_query for pair in pairs],
-                "title": [pair.title for pair in pairs],
-                "source": [pair.source for pair in pairs],
-                "coverage": pa.array(
-                    [coverage(pair.clean_query, pair.title) for pair in pairs], type=pa.float32()
-                ),
-            }
-        ),
-        out,
-    )
+    _write_pairs(pairs, coverage, out, reads)
     return len(pairs)
 
 
-def write_sample_pairs(out: Path, queries: int, per_query: int, seed: int) -> int:
+def write_augmented(pairs_file: Path, out: Path, settings: AugmentSettings) -> int:
+    """Write variations of the pairs of a table (see `teacher.augment`), to be scored; how many."""
+    table = read_table(pairs_file, ["clean_query", "title"])
+    given = list(zip(texts(table, "clean_query"), texts(table, "title"), strict=True))
+    pairs = list(augment(given, settings))
+    if not pairs:
+        raise DataError(f"{pairs_file}: no pair could be varied; its texts are too short")
+    coverage = Coverage(dict.fromkeys(title for _, title in given))
+    _write_pairs(pairs, coverage, out, reads_of(pairs_file))
+    return len(pairs)
+
+
+def _write_pairs(pairs: Sequence[TransferPair], coverage: Coverage, out: Path, reads: str) -> None:
+    table = pa.table(
+        {
+            "query": [pair.query for pair in pairs],
+            "clean_query": [pair.clean_query for pair in pairs],
+            "title": [pair.title for pair in pairs],
+            "source": [pair.source for pair in pairs],
+            "coverage": pa.array(
+                [coverage(pair.clean_query, pair.title) for pair in pairs], type=pa.float32()
+            ),
+        }
+    )
+    write_table(with_reads(table, reads), out)
+
+
+def _dense_search(encoder: str, titles: Sequence[str]) -> DenseSearch:
+    from qtr_rerank.teacher.encoders import encode_texts  # torch: only where it is asked for
+
+    vectors = encode_texts(encoder, titles)
+
+    def search(queries: Sequence[str], k: int) -> list[list[int]]:
+        asked = encode_texts(encoder, queries)
+        depth = min(k, len(titles))
+        found: list[list[int]] = []
+        for block in np.array_split(asked, max(1, len(asked) // 256)):
+            cosine = block @ vectors.T
+            best = np.argpartition(-cosine, depth - 1, axis=1)[:, :depth]
+            order = np.argsort(-np.take_along_axis(cosine, best, 1), axis=1, kind="stable")
+            found += np.take_along_axis(best, order, 1).tolist()
+        return found
+
+    return search
+
+
+def write_sample_pairs(
+    out: Path, queries: int, per_query: int, seed: int, reads: ProductText | None = None
+) -> int:
     """Write judged pairs of a generated shop: queries whose grades follow from attributes.
 
     The shop is drawn with another seed than the one that `qtr sample` writes, and none of the
@@ -69,7 +115,8 @@ def write_sample_pairs(out: Path, queries: int, per_query: int, seed: int) -> in
     half first, the rest drawn from all the others. Columns as `write_judged_pairs`.
     """
     catalog = sample_catalog(seed=seed)
-    titles = {product.id: product.title for product in catalog}
+    reads = reads or ProductText()
+    titles = {product.id: reads.render(product) for product in catalog}
     chance = random.Random(seed)
     judgments = []
     for made in generated_queries(catalog, queries, seed):
@@ -79,16 +126,21 @@ def write_sample_pairs(out: Path, queries: int, per_query: int, seed: int) -> in
         best, others = ids[: per_query // 2], ids[per_query // 2 :]
         kept = best + chance.sample(others, min(len(others), per_query - len(best)))
         judgments += [Judgment(made.query, id, float(made.ratings[id])) for id in kept]
-    return write_judged_pairs(judgments, titles, out, None)
+    return write_judged_pairs(judgments, titles, out, None, reads.template)
 
 
 def write_judged_pairs(
-    judgments: Sequence[Judgment], titles: Mapping[str, str], out: Path, split: Split | None
+    judgments: Sequence[Judgment],
+    titles: Mapping[str, str],
+    out: Path,
+    split: Split | None,
+    reads: str = DEFAULT_READS,
 ) -> int:
     """Write judged pairs of one side of the split (None: all) with `label` scaled to 0..1.
 
-    Columns `query, clean_query, title, source, label, rating, docid`. Judgments of products that
-    the catalog lacks have no title to read and are left out.
+    `titles` maps ids to what is read of a product, made by the template `reads`, which is noted.
+    Columns `query, clean_query, title, source, coverage, label, rating, docid`. Judgments of
+    products that the catalog lacks have no title to read and are left out.
     """
     if not judgments:
         raise DataError("no judgments to make pairs from")
@@ -101,20 +153,23 @@ def write_judged_pairs(
         for judgment in judgments
         if judgment.product_id in titles and split in (None, split_of(judgment.query))
     ]
-    write_table(
-        pa.table(
-            {
-                "query": [judgment.query for judgment in kept],
-                "clean_query": [judgment.query for judgment in kept],
-                "title": [titles[judgment.product_id] for judgment in kept],
-                "source": ["judged"] * len(kept),
-                "label": pa.array(
-                    [(judgment.rating - lowest) / span for judgment in kept], type=pa.float32()
-                ),
-                "rating": [judgment.rating for judgment in kept],
-                "docid": [judgment.product_id for judgment in kept],
-            }
-        ),
-        out,
+    coverage = Coverage(titles.values())
+    table = pa.table(
+        {
+            "query": [judgment.query for judgment in kept],
+            "clean_query": [judgment.query for judgment in kept],
+            "title": [titles[judgment.product_id] for judgment in kept],
+            "source": ["judged"] * len(kept),
+            "coverage": pa.array(
+                [coverage(judgment.query, titles[judgment.product_id]) for judgment in kept],
+                type=pa.float32(),
+            ),
+            "label": pa.array(
+                [(judgment.rating - lowest) / span for judgment in kept], type=pa.float32()
+            ),
+            "rating": [judgment.rating for judgment in kept],
+            "docid": [judgment.product_id for judgment in kept],
+        }
     )
+    write_table(with_reads(table, reads), out)
     return len(kept)

@@ -15,16 +15,23 @@ import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 
-from qtr_rerank.data.pair_tables import read_table, texts, with_column, write_table
+from qtr_rerank.data.pair_tables import (
+    one_template,
+    read_table,
+    reads_of,
+    texts,
+    with_column,
+    write_table,
+)
 from qtr_rerank.errors import DataError, SettingsError
 from qtr_rerank.teacher.encoders import (
-    autocast,
-    device,
     encode_texts,
     length_buckets,
     load_cross_encoder,
     load_tokenizer,
 )
+from qtr_rerank.teacher.finetune import cross_encode
+from qtr_rerank.template import DEFAULT_READS
 
 log = logging.getLogger(__name__)
 
@@ -49,9 +56,11 @@ def score_pairs(teacher: Path, pairs: Path, out: Path, settings: ScoreSettings) 
     """Write `pairs` with the column `teacher_logit` as `out/part-*.parquet`; the rows' count.
 
     Finished shards are kept: a second call goes on where the first one stopped. Raises DataError
-    where `out` was begun with another teacher, other pairs or other shards.
+    where `out` was begun with another teacher, other pairs or other shards, or the teacher reads
+    another template than the pairs were made by.
     """
     table = read_table(pairs, ["clean_query", "title"])
+    one_template({str(teacher): teacher_reads(teacher), str(pairs): reads_of(pairs)})
     manifest = {
         "teacher": _checksum(teacher / "model.safetensors"),
         "pairs": _checksum_table(table),
@@ -75,8 +84,18 @@ def score_pairs(teacher: Path, pairs: Path, out: Path, settings: ScoreSettings) 
             start + rows.num_rows,
             table.num_rows,
             done / (time.monotonic() - started),
+            extra={"progress": (start + rows.num_rows, table.num_rows)},
         )
     return int(table.num_rows)
+
+
+def teacher_reads(teacher: Path) -> str:
+    """The template that a teacher was trained on. Raises DataError where there is no teacher."""
+    path = teacher / "teacher.json"
+    if not path.is_file():
+        raise DataError(f"{path} is missing; expected a teacher made by 'qtr teacher finetune'")
+    reads: str = json.loads(path.read_text(encoding="utf-8")).get("reads", DEFAULT_READS)
+    return reads
 
 
 def add_cosine(encoder: str, pairs: Path, out: Path) -> None:
@@ -118,16 +137,18 @@ def _logits(
     logits = np.zeros(len(queries), dtype=np.float32)
     lengths = [len(q) + len(t) for q, t in zip(queries, titles, strict=True)]
     for places in length_buckets(lengths, settings.batch):
-        inputs = tokenizer(
-            [queries[i] for i in places],
-            [titles[i] for i in places],
-            padding=True,
-            truncation=True,
-            max_length=settings.max_tokens,
-            return_tensors="pt",
-        ).to(device())
-        with torch.inference_mode(), autocast():
-            logits[places] = model(**inputs).logits.squeeze(-1).float().cpu().numpy()
+        with torch.inference_mode():
+            logits[places] = (
+                cross_encode(
+                    model,
+                    tokenizer,
+                    [queries[i] for i in places],
+                    [titles[i] for i in places],
+                    settings.max_tokens,
+                )
+                .cpu()
+                .numpy()
+            )
     return logits
 
 

@@ -1,0 +1,52 @@
+"""Progress of long work: lines in a log file, a bar in a terminal.
+
+The library logs; a record that says how far its work is (`extra={"progress": (done, total)}`)
+moves the bar.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import click
+
+_WIDTH = 30
+
+
+class _Bar(logging.Handler):
+    def __init__(self) -> None:
+        super().__init__(logging.INFO)
+        self._drawn = False
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Draw over the bar before, or write a line of its own."""
+        message = record.getMessage()
+        done, total = getattr(record, "progress", (0, 0))
+        if self._drawn:
+            click.echo("\r\x1b[K", nl=False, err=True)
+        self._drawn = done < total
+        if self._drawn:
+            filled = _WIDTH * done // total
+            bar = "#" * filled + "-" * (_WIDTH - filled)
+            click.echo(f"  [{bar}] {100 * done // total:3d}% {message}", nl=False, err=True)
+        else:
+            click.echo(message, err=True)
+
+
+@contextmanager
+def shown_progress() -> Iterator[None]:
+    """Meanwhile the project's log is bars and lines on stderr, if that is a terminal."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    log, bar = logging.getLogger("qtr_rerank"), _Bar()
+    log.addHandler(bar)
+    log.propagate = False
+    try:
+        yield
+    finally:
+        log.removeHandler(bar)
+        log.propagate = True
