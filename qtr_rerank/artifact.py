@@ -1,11 +1,11 @@
 """Onnx: an artifact is a model folder that describes and checks itself.
 
-config.json      name, kind, text limits, calibration, the settings that made it
+config.json      name, kind, vocabulary, text limits, calibration, the settings that made it
 title.onnx       title token ids -> title features (what an index stores)
 query.onnx       query token ids -> query features
 score.onnx       query features x title features -> logits
 weights.bin      the large tensors of the three graphs, shared ones once
-tokenizer.json   the vocabulary
+tokenizer.json   the vocabulary (WordPiece; triletters.txt or ngrams.txt for the others)
 README.md        the model card
 SHA256SUMS       checksums of all of these, as `sha256sum -c` reads them
 """
@@ -14,18 +14,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from qtr_rerank.errors import ArtifactError
+from qtr_rerank.errors import ArtifactError, SettingsError
+from qtr_rerank.features.vocabulary import VOCABULARY_FILES
 from qtr_rerank.settings import Settings
+from qtr_rerank.template import DEFAULT_READS, ProductText
 
 SCHEMA = 1
 SHIPPED = Path(__file__).parent / "models"
 GRAPHS = ("title.onnx", "query.onnx", "score.onnx")
-TOKENIZER = "tokenizer.json"
 CARD = "README.md"
 _CONFIG = "config.json"
 _SUMS = "SHA256SUMS"
@@ -47,17 +48,31 @@ class Calibration:
 
 @dataclass(frozen=True, slots=True)
 class ArtifactConfig:
-    """What `config.json` holds. `training` is kept for the reader; nothing computes with it."""
+    """What `config.json` holds. `reads` is the template of what is read of a product; `training`
+    is kept for the reader, nothing computes with it.
+    """
 
     name: str
     kind: str
     max_query_tokens: int
     max_title_tokens: int
     calibration: Calibration = field(default_factory=Calibration)
-    reads: str = "{title}"
+    reads: str = DEFAULT_READS
     student: Mapping[str, Any] = field(default_factory=dict)
     training: Mapping[str, Any] = field(default_factory=dict)
     schema: int = SCHEMA
+    vocabulary: str = "wordpiece"
+
+    def __post_init__(self) -> None:
+        if self.vocabulary not in VOCABULARY_FILES:
+            raise ArtifactError(
+                f"model {self.name!r} has the vocabulary {self.vocabulary!r}; this version knows "
+                f"{sorted(VOCABULARY_FILES)}: install the version that exported it"
+            )
+        try:
+            ProductText(self.reads)
+        except SettingsError as error:
+            raise ArtifactError(f"model {self.name!r}: {error}") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,10 +111,10 @@ class Artifact:
                     f"{folder / file} has checksum {found[:12]}, {_SUMS} says {expected[:12]}; "
                     "the model was altered or damaged: install it again, or export it again"
                 )
-        missing = [name for name in (*GRAPHS, TOKENIZER, _CONFIG) if name not in sums]
-        if missing:
-            raise ArtifactError(f"{folder / _SUMS} lacks {missing}; export the model again")
-        return cls(folder, _read_config(folder), _fingerprint(sums))
+        _require_listed(folder, sums, (*GRAPHS, _CONFIG))
+        config = _read_config(folder)
+        _require_listed(folder, sums, [VOCABULARY_FILES[config.vocabulary]])
+        return cls(folder, config, _fingerprint(sums))
 
     @classmethod
     def seal(cls, folder: Path, config: ArtifactConfig) -> Artifact:
@@ -119,6 +134,11 @@ def shipped_names(models_dir: Path | None = None) -> list[str]:
     return sorted(
         {found.name for folder in folders for found in _subfolders(folder)},
     )
+
+
+def names_in(folder: Path) -> list[str]:
+    """The names of the models that `folder` holds, each in a subfolder of its name."""
+    return sorted(found.name for found in _subfolders(folder))
 
 
 def _subfolders(folder: Path) -> list[Path]:
@@ -141,6 +161,12 @@ def _find(name_or_folder: str | Path, models_dir: Path | None) -> Path:
         f"no model {str(name_or_folder)!r}: it is neither a model folder nor one of "
         f"{shipped_names(models_dir)}"
     )
+
+
+def _require_listed(folder: Path, sums: Mapping[str, str], names: Sequence[str]) -> None:
+    missing = [name for name in names if name not in sums]
+    if missing:
+        raise ArtifactError(f"{folder / _SUMS} lacks {missing}; export the model again")
 
 
 def _read_sums(folder: Path) -> dict[str, str]:

@@ -73,7 +73,7 @@ def test_an_unknown_name_lists_the_known_ones() -> None:
 
 
 def test_the_fingerprint_follows_what_scores_and_not_the_card(copy: Path) -> None:
-    artifact = Artifact.load(copy)
+    artifact = Artifact.seal(copy, Artifact.load(copy).config)
     (copy / "README.md").write_text("another card\n")
     with_card = Artifact.seal(copy, artifact.config)
     recalibrated = Artifact.seal(copy, type(artifact.config)(**_fields(artifact, scale=2.0)))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import shutil
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -13,21 +12,21 @@ import pyarrow as pa
 import pytest
 from click.testing import CliRunner
 
-from qtr_rerank.artifact import SHIPPED
 from qtr_rerank.cli import cli
 from qtr_rerank.data.pair_tables import read_table, write_table
 from qtr_rerank.errors import ArtifactError, DataError, SettingsError, TrainingError
 from qtr_rerank.runtime.scorer import Scorer
 
 torch = pytest.importorskip("torch", reason="training needs: pip install 'qtr-rerank[train]'")
-transformers = pytest.importorskip("transformers")
+pytest.importorskip("transformers")
 
 from qtr_rerank.export.parity import check_parity  # noqa: E402
 from qtr_rerank.export.to_onnx import export_student  # noqa: E402
 from qtr_rerank.students import student_kind  # noqa: E402
 from qtr_rerank.students.bert2dnn import Bert2DnnSettings  # noqa: E402
 from qtr_rerank.students.bert_bilstm import BertBiLstmSettings  # noqa: E402
-from qtr_rerank.students.train import default_settings, distill, load_student  # noqa: E402
+from qtr_rerank.students.configurations import configuration  # noqa: E402
+from qtr_rerank.students.train import distill, load_student  # noqa: E402
 from qtr_rerank.students.twinbert import TwinSettings  # noqa: E402
 from qtr_rerank.teacher.finetune import FinetuneSettings, finetune  # noqa: E402
 from qtr_rerank.teacher.score import ScoreSettings, score_pairs  # noqa: E402
@@ -37,27 +36,28 @@ SMALL = {
     "bert-bilstm": BertBiLstmSettings(dim=16, state=8, attention=8, hidden=16),
     "twin": TwinSettings(dim=16, layers=1, heads=2, feed_forward=16, vector=16),
 }
+# Everything that settings can change in what a student is, at its smallest.
+VARIANTS = {
+    **{kind: (kind, settings) for kind, settings in SMALL.items()},
+    "bert2dnn paper": (
+        "bert2dnn",
+        Bert2DnnSettings(layout="paper", vocabulary="ngrams", dim=8, layers=(16, 8)),
+    ),
+    "twin tri-letters, res, mean": (
+        "twin",
+        replace(
+            SMALL["twin"],
+            vocabulary="triletters",
+            crossing="res",
+            crossing_hidden=16,
+            pooling="mean",
+            downscale="none",
+            bag=False,
+        ),
+    ),
+    "twin cls, tanh": ("twin", replace(SMALL["twin"], pooling="cls", downscale="tanh")),
+}
 THINGS = ["hose", "kettle", "lamp", "phone", "case", "shoe", "desk", "mug"]
-
-
-@pytest.fixture(scope="module")
-def encoder(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A BERT of 30 k tokens and 32 dimensions, untrained: the shapes of a real one."""
-    folder = tmp_path_factory.mktemp("encoder")
-    config = transformers.BertConfig(
-        hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32
-    )
-    torch.manual_seed(0)
-    transformers.BertModel(config).save_pretrained(folder)
-    shutil.copyfile(SHIPPED / "twin" / "tokenizer.json", folder / "tokenizer.json")
-    transformers.PreTrainedTokenizerFast(
-        tokenizer_file=str(folder / "tokenizer.json"),
-        pad_token="[PAD]",
-        cls_token="[CLS]",
-        sep_token="[SEP]",
-        unk_token="[UNK]",
-    ).save_pretrained(folder)
-    return str(folder)
 
 
 @pytest.fixture(scope="module")
@@ -85,13 +85,12 @@ def pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.mark.parametrize("kind", sorted(SMALL))
+@pytest.mark.parametrize("variant", sorted(VARIANTS))
 def test_a_student_learns_exports_and_orders_unseen_pairs(
-    kind: str, encoder: str, pairs: Path, tmp_path: Path
+    variant: str, encoder: str, pairs: Path, tmp_path: Path
 ) -> None:
-    settings = replace(
-        default_settings(kind), student=SMALL[kind], epochs=6, batch=64, learning_rate=2e-2
-    )
+    kind, student = VARIANTS[variant]
+    settings = replace(configuration(kind), student=student, epochs=6, batch=64, learning_rate=2e-2)
     distill(kind, [pairs], [pairs], encoder, tmp_path / "student", settings)
     artifact = export_student(tmp_path / "student", tmp_path / "artifact", card="Made in a test.")
     assert "Made in a test." in (artifact.path / "README.md").read_text()
@@ -105,7 +104,7 @@ def test_a_student_learns_exports_and_orders_unseen_pairs(
 def student(encoder: str, pairs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A bert2dnn after one epoch."""
     folder = tmp_path_factory.mktemp("student")
-    settings = replace(default_settings("bert2dnn"), student=SMALL["bert2dnn"], epochs=1)
+    settings = replace(configuration("bert2dnn"), student=SMALL["bert2dnn"], epochs=1)
     distill("bert2dnn", [pairs], [], encoder, folder, settings)
     return folder
 
@@ -113,7 +112,7 @@ def student(encoder: str, pairs: Path, tmp_path_factory: pytest.TempPathFactory)
 def test_the_same_seed_trains_the_same_student(
     student: Path, encoder: str, pairs: Path, tmp_path: Path
 ) -> None:
-    settings = replace(default_settings("bert2dnn"), student=SMALL["bert2dnn"], epochs=1)
+    settings = replace(configuration("bert2dnn"), student=SMALL["bert2dnn"], epochs=1)
     distill("bert2dnn", [pairs], [], encoder, tmp_path, settings)
     weights = "student.safetensors"
     assert (tmp_path / weights).read_bytes() == (student / weights).read_bytes()
@@ -147,7 +146,7 @@ def test_a_diverging_run_stops_and_says_so(encoder: str, pairs: Path, tmp_path: 
     place = table.column_names.index("teacher_logit")
     values = pa.array([float("nan")] * table.num_rows, type=pa.float32())
     write_table(table.set_column(place, "teacher_logit", values), broken)
-    settings = replace(default_settings("bert2dnn"), student=SMALL["bert2dnn"])
+    settings = replace(configuration("bert2dnn"), student=SMALL["bert2dnn"])
     with pytest.raises(TrainingError, match="loss became nan"):
         distill("bert2dnn", [broken], [], encoder, tmp_path / "student", settings)
 
@@ -172,12 +171,12 @@ def test_a_teacher_trains_scores_and_resumes(encoder: str, pairs: Path, tmp_path
         score_pairs(teacher, pairs, out, ScoreSettings(shard_rows=400))
 
 
-def test_labels_outside_0_to_1_are_refused(encoder: str, pairs: Path, tmp_path: Path) -> None:
+def test_labels_of_one_grade_alone_are_refused(encoder: str, pairs: Path, tmp_path: Path) -> None:
     table = read_table(pairs, [])
     place = table.column_names.index("label")
     values = pa.array([3.0] * table.num_rows, type=pa.float32())
     write_table(table.set_column(place, "label", values), tmp_path / "stars.parquet")
-    with pytest.raises(DataError, match="expected 0 to 1"):
+    with pytest.raises(DataError, match="expected at least two grades"):
         finetune(tmp_path / "stars.parquet", [], tmp_path / "t", FinetuneSettings(encoder))
 
 

@@ -9,7 +9,7 @@ import torch
 
 from qtr_rerank.artifact import Artifact
 from qtr_rerank.errors import ArtifactError
-from qtr_rerank.features.wordpiece import WordPiece
+from qtr_rerank.features.vocabulary import load_vocabulary
 from qtr_rerank.runtime.scorer import Scorer
 from qtr_rerank.students.base import Student
 
@@ -24,12 +24,12 @@ def check_parity(student: Student, artifact: Artifact, pairs: Sequence[tuple[str
     """Compare torch with the artifact on real pairs; raises ArtifactError naming the worst.
 
     Three comparisons: each tower's features, the scoring graph on the very same features (fp32
-    within 1e-4), and whole pairs read by the runtime one at a time (no padding) against torch in
-    one padded batch.
+    within 1e-4), row by row and one query against all titles, and whole pairs read by the runtime
+    one at a time (no padding) against torch in one padded batch.
     """
     scorer = Scorer(artifact)
     config = artifact.config
-    vocabulary = WordPiece.from_file(artifact.path / "tokenizer.json")
+    vocabulary = load_vocabulary(artifact.path, config.vocabulary)
     queries, titles = [query for query, _ in pairs], [title for _, title in pairs]
     query_ids = torch.from_numpy(vocabulary.encode(queries, config.max_query_tokens))
     title_ids = torch.from_numpy(
@@ -38,6 +38,8 @@ def check_parity(student: Student, artifact: Artifact, pairs: Sequence[tuple[str
     with torch.inference_mode():
         query, title = student.encode_query(query_ids), student.encode_title(title_ids)
         expected = student.score(query, title).numpy()
+        first = {name: values[:1] for name, values in query.items()}
+        expected_of_first = student.score(first, title).numpy()
     for side, features, read in (
         ("query", query, scorer.encode_queries(queries)),
         ("title", title, scorer.encode_titles(titles)),
@@ -49,11 +51,15 @@ def check_parity(student: Student, artifact: Artifact, pairs: Sequence[tuple[str
                 FEATURE_TOLERANCE * max(1.0, float(values.float().abs().max())),
                 pairs,
             )
-    same = scorer.score(
-        {name: values.numpy() for name, values in query.items()},
-        {name: values.numpy() for name, values in title.items()},
-    )
-    _require(f"{artifact.name} score graph", np.abs(same - expected), LOGIT_TOLERANCE, pairs)
+    for what, rows, wanted in (
+        ("score graph", query, expected),
+        ("score graph, one query", first, expected_of_first),
+    ):
+        same = scorer.score(
+            {name: values.numpy() for name, values in rows.items()},
+            {name: values.numpy() for name, values in title.items()},
+        )
+        _require(f"{artifact.name} {what}", np.abs(same - wanted), LOGIT_TOLERANCE, pairs)
     alone = np.array([scorer.score_texts(query, [title])[0] for query, title in pairs])
     _require(f"{artifact.name} end to end", np.abs(alone - expected), END_TO_END_TOLERANCE, pairs)
 

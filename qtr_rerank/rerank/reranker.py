@@ -14,6 +14,7 @@ from qtr_rerank.records import Product, Ranked
 from qtr_rerank.runtime.manifest import IndexManifest
 from qtr_rerank.runtime.scorer import Scorer
 from qtr_rerank.runtime.title_store import TitleStore
+from qtr_rerank.template import ProductText
 
 Document = str | Product | Mapping[str, Any]
 
@@ -57,12 +58,15 @@ class Reranker:
     ) -> list[Ranked]:
         """All documents, or the best `top_k`, best first; equal scores keep the given order.
 
-        A document is a title, a `Product`, or a mapping with `title` (or `text`) and perhaps `id`;
-        it comes back as it was given in `Ranked.document`. Without an id, its place is its id.
+        A document is a text, a `Product`, or a mapping with `title` (or `text`) and perhaps `id`,
+        `brand` and `category`; it comes back as it was given in `Ranked.document`. Without an id,
+        its place is its id. Of a product, or of a mapping with `title`, the model reads what its
+        template says (`Scorer.reads`); a plain text, or `text`, it reads as it is.
         Raises DataError for anything else, naming the place.
         """
         _require_top_k(top_k)
-        titles = [_title(document, place) for place, document in enumerate(documents)]
+        reads = self._scorer.reads
+        titles = [_text(document, place, reads) for place, document in enumerate(documents)]
         logits = self._scorer.score_texts(query, titles)
         ids = [_id(document, place) for place, document in enumerate(documents)]
         return self._ranked(logits, ids, documents, top_k)
@@ -118,18 +122,24 @@ def _require_top_k(top_k: int | None) -> None:
         raise DataError(f"top_k is {top_k}; expected 0 or more, or None for all documents")
 
 
-def _title(document: Document, place: int) -> str:
+def _text(document: Document, place: int, reads: ProductText) -> str:
+    """What the model reads of a document."""
     if isinstance(document, str):
         return document
     if isinstance(document, Product):
-        return document.title
+        return reads.render(document)
     if isinstance(document, Mapping):
-        title = document.get("title", document.get("text"))
-        if isinstance(title, str):
-            return title
+        text = document.get("text")
+        if "title" not in document and isinstance(text, str):
+            return text
+        fields: dict[str, Any] = {name: document.get(name) or "" for name in reads.fields}
+        if isinstance(document.get("title"), str) and all(
+            isinstance(value, str) for value in fields.values()
+        ):
+            return reads.render(Product(id="", **fields))
     raise DataError(
-        f"document {place} is {str(document)[:80]!r}; expected a title, a Product, "
-        "or a mapping with a text 'title' or 'text'"
+        f"document {place} is {str(document)[:80]!r}; expected a text, a Product, or a mapping "
+        f"with 'text', or with 'title' and texts in what the model reads: {', '.join(reads.fields)}"
     )
 
 

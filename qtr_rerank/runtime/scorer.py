@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from qtr_rerank.artifact import GRAPHS, TOKENIZER, Artifact
-from qtr_rerank.features.wordpiece import WordPiece
+from qtr_rerank.artifact import GRAPHS, Artifact
+from qtr_rerank.features.vocabulary import load_vocabulary, used_columns
+from qtr_rerank.records import Product
 from qtr_rerank.runtime.session import Arrays, Session
+from qtr_rerank.template import ProductText
 
 # Titles encoded at once, and pairs scored at once: memory stays bounded whatever is asked.
 ENCODE_BATCH = 64
 SCORE_BATCH = 2048
-
-_TOKEN_IDS = "ids"  # the one feature whose width is a number of tokens
 
 
 class Scorer:
@@ -31,10 +31,15 @@ class Scorer:
         self.name = artifact.name
         self.kind = artifact.config.kind
         self.fingerprint = artifact.fingerprint
-        self._vocabulary = WordPiece.from_file(artifact.path / TOKENIZER)
+        self.reads = ProductText(artifact.config.reads)
+        self._vocabulary = load_vocabulary(artifact.path, artifact.config.vocabulary)
         self._title, self._query, self._score = (
             Session(artifact.path / graph, threads) for graph in GRAPHS
         )
+        # Whether the scoring graph wants a query row for each title row (it then gives both
+        # numbers one name) or takes a single one too.
+        rows = {name.partition("_")[0]: shape[0] for name, shape in self._score.inputs.items()}
+        self._query_for_each = rows["query"] == rows["title"]
 
     @classmethod
     def load(cls, name_or_folder: str | Path, threads: int = 1) -> Scorer:
@@ -42,8 +47,12 @@ class Scorer:
         return cls(Artifact.load(name_or_folder), threads)
 
     def encode_titles(self, titles: Sequence[str]) -> Arrays:
-        """Title features by name, each (titles, ...)."""
+        """Title features by name, each (titles, ...). The texts are read as they are."""
         return self._encode(self._title, titles, self.artifact.config.max_title_tokens)
+
+    def encode_products(self, products: Sequence[Product]) -> Arrays:
+        """Title features by name, each (products, ...), of what the artifact's template reads."""
+        return self.encode_titles([self.reads.render(product) for product in products])
 
     def encode_queries(self, queries: Sequence[str]) -> Arrays:
         """Query features by name, each (queries, ...)."""
@@ -60,9 +69,11 @@ class Scorer:
             inputs = {f"title_{name}": np.asarray(rows[block]) for name, rows in titles.items()}
             size = min(SCORE_BATCH, count - start)
             for name, rows in query.items():
-                inputs[f"query_{name}"] = (
-                    np.repeat(rows, size, axis=0) if len(rows) == 1 else rows[block]
-                )
+                if len(rows) > 1:
+                    rows = rows[block]
+                elif self._query_for_each:
+                    rows = np.repeat(rows, size, axis=0)
+                inputs[f"query_{name}"] = rows
             logits[block] = self._score.run(inputs)["logits"]
         return logits
 
@@ -96,19 +107,22 @@ class Scorer:
         self, graph: Session, texts: Sequence[str], max_tokens: int, *, fixed_width: bool = True
     ) -> Arrays:
         ids = self._vocabulary.encode(texts, max_tokens, fixed_width=fixed_width)
-        lengths = (ids != 0).sum(axis=1)
+        lengths = used_columns(ids, self._vocabulary.unit)
         features: dict[str, NDArray[Any]] = {}
         # Similar lengths together: little time goes into padding.
         order = np.argsort(lengths, kind="stable")
         for start in range(0, max(1, len(texts)), ENCODE_BATCH):
             places = order[start : start + ENCODE_BATCH]
-            longest = int(lengths[places].max(initial=1)) or 1
+            longest = int(lengths[places].max(initial=self._vocabulary.unit))
             for output, rows in graph.run({"ids": ids[places, :longest]}).items():
                 name = output.partition("_")[2]  # title_vector -> vector
+                # One row a token: as wide as the texts that came together, so padded here.
+                by_token = isinstance(graph.outputs[output][1], str)
                 if name not in features:
-                    width = ids.shape[1:] if name == _TOKEN_IDS else rows.shape[1:]
-                    features[name] = np.zeros((len(texts), *width), dtype=rows.dtype)
-                if name == _TOKEN_IDS:
+                    wide = (len(texts), ids.shape[1], *rows.shape[2:])
+                    shape = wide if by_token else (len(texts), *rows.shape[1:])
+                    features[name] = np.zeros(shape, dtype=rows.dtype)
+                if by_token:
                     features[name][places, :longest] = rows
                 else:
                     features[name][places] = rows

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +31,13 @@ class Session:
             )
         except Exception as error:  # onnxruntime raises its own, unnamed in its typing
             raise ArtifactError(f"{path} cannot be loaded by ONNX Runtime: {error}") from error
-        self.inputs = [value.name for value in self._session.get_inputs()]
-        self.outputs = [value.name for value in self._session.get_outputs()]
+        # Shapes as the graph declares them: numbers, and names of what is free.
+        self.inputs: dict[str, Sequence[int | str]] = {
+            value.name: value.shape for value in self._session.get_inputs()
+        }
+        self.outputs: dict[str, Sequence[int | str]] = {
+            value.name: value.shape for value in self._session.get_outputs()
+        }
 
     def run(self, arrays: Mapping[str, NDArray[Any]]) -> Arrays:
         """Outputs by name. `arrays` may hold more than the graph reads."""

@@ -7,19 +7,21 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import embedding, softplus
+from torch.nn.functional import embedding, embedding_bag, pad, softplus
 
 from qtr_rerank.errors import SettingsError
+from qtr_rerank.features.vocabulary import Reads
 
 Features = dict[str, Tensor]
 
 
 @dataclass(frozen=True, slots=True)
 class StudentSettings:
-    """What every student has: how much of a text it reads, in tokens."""
+    """What every student has: the vocabulary that it reads, and how many tokens of a text."""
 
     max_query_tokens: int = 16
     max_title_tokens: int = 32
+    vocabulary: Reads = "wordpiece"
 
     def __post_init__(self) -> None:
         if min(self.max_query_tokens, self.max_title_tokens) < 1:
@@ -28,11 +30,20 @@ class StudentSettings:
                 f"max_title_tokens={self.max_title_tokens}; expected at least 1 each"
             )
 
+    def require_vocabulary(self, *readable: Reads) -> None:
+        """Raise SettingsError unless the vocabulary is one that the student can read."""
+        if self.vocabulary not in readable:
+            raise SettingsError(
+                f"vocabulary={self.vocabulary!r} is not for {type(self).__name__} of this layout; "
+                f"expected {' or '.join(readable)}"
+            )
+
 
 class Student(nn.Module):
     """Three functions over id arrays padded with 0.
 
-    `encode_title` and `encode_query` map (texts, tokens) to named features with one row a text;
+    `encode_title` and `encode_query` map (texts, tokens) to named features with one row a text,
+    all of them of two dimensions or more;
     `score` maps query features (1 or n rows) and title features (n rows) to logits (n,).
     Features are what an index stores: half precision and 16-bit ids where that costs nothing.
     """
@@ -72,10 +83,24 @@ class TokenEmbedding(nn.Module):
         self.scales: Tensor | None = None
 
     def forward(self, ids: Tensor) -> Tensor:
+        """Ids of any shape -> the same shape with `dim` behind it."""
         if self.codes is not None and self.scales is not None:
             return embedding(ids, self.codes).float() * embedding(ids, self.scales)
         vectors: Tensor = self.table(ids)
         return vectors
+
+    def summed(self, ids: Tensor, unit: int) -> Tensor:
+        """(texts, tokens * unit) -> (texts, tokens, dim): the sum of the vectors of each token."""
+        if unit == 1:
+            return self.forward(ids)
+        parts = ids.reshape(ids.shape[0], -1, unit)
+        if not self.training:
+            return self.forward(parts).sum(2)
+        # Without all the vectors of all the parts in memory, and no graph has this operator.
+        bags: Tensor = embedding_bag(
+            parts.reshape(-1, unit), self.table.weight, mode="sum", padding_idx=0
+        )
+        return bags.reshape(*parts.shape[:2], -1)
 
     @torch.no_grad()
     def quantise(self) -> None:
@@ -100,9 +125,16 @@ class MatchSignals(nn.Module):
     """
 
     COUNT = 6
+    # Titles are stored as 16-bit ids, and two ids make one 32-bit number.
+    _MOST_TOKENS = 2**15
 
     def __init__(self, tokens: int) -> None:
         super().__init__()
+        if tokens > self._MOST_TOKENS:
+            raise SettingsError(
+                f"the vocabulary has {tokens} tokens, more than 16-bit ids can tell apart "
+                f"({self._MOST_TOKENS}); choose an encoder with a smaller one"
+            )
         self.weight = nn.Embedding(tokens, 1)
         nn.init.ones_(self.weight.weight)
 
@@ -111,34 +143,57 @@ class MatchSignals(nn.Module):
         with torch.no_grad():
             self.weight.weight.copy_(torch.log(torch.expm1(idf.clamp(min=0.05))).unsqueeze(1))
 
-    def forward(self, query_ids: Tensor, title_ids: Tensor) -> Tensor:
-        """(1 or n, query tokens) and (n, title tokens) int -> (n, 6) float."""
-        query_mask = (query_ids != 0).float()
-        title_mask = (title_ids != 0).float()
-        query_weight = softplus(self.weight(query_ids).squeeze(-1)) * query_mask
-        title_weight = softplus(self.weight(title_ids).squeeze(-1)) * title_mask
-        # (n, query tokens, title tokens); padding never matches.
-        equal = (query_ids.unsqueeze(2) == title_ids.unsqueeze(1)).float()
-        equal = equal * query_mask.unsqueeze(2)
-        matched = equal.amax(dim=2)
-        title_matched = equal.amax(dim=1)
-        query_total = query_weight.sum(1).clamp(min=1e-6)
-        title_total = title_weight.sum(1).clamp(min=1e-6)
-        coverage = (matched * query_weight).sum(1) / query_total
-        title_coverage = (title_matched * title_weight).sum(1) / title_total
-        after = torch.cat([query_mask[:, 1:], torch.zeros_like(query_mask[:, :1])], dim=1)
-        last = query_mask * (1.0 - after)
-        head = (matched * last).sum(1)
-        # Padding one column on each side keeps one-token texts legal.
-        padded = torch.nn.functional.pad(equal, (0, 1, 0, 1))
-        follows = (padded[:, :-1, :-1] * padded[:, 1:, 1:]).amax(dim=2)
-        phrase = follows.sum(1) / (query_mask.sum(1) - 1.0).clamp(min=1.0)
+    def total(self, ids: Tensor) -> Tensor:
+        """(texts, tokens) -> (texts, 1): the weight of all tokens; a title's is stored."""
+        return self._weights(ids).sum(1, keepdim=True).clamp(min=1e-6)
+
+    def forward(self, query_ids: Tensor, title_ids: Tensor, title_total: Tensor) -> Tensor:
+        """(1 or n, query tokens), (n, title tokens) int and (n, 1) -> (n, 6) float."""
+        present = (query_ids != 0).float()
+        weights = self._weights(query_ids)
+        # (query tokens, n, title tokens), so that one token of one query meets all titles in one
+        # run over memory. From here on query tokens come first: (query tokens, 1 or n).
+        equal = (query_ids.T.unsqueeze(2) == title_ids.unsqueeze(0)).float()
+        closeness = 1.0 / (1.0 + 0.2 * torch.arange(title_ids.shape[1], device=title_ids.device))
+        # Padding equals padding; nothing of it shall match.
+        first = (equal * closeness).amax(dim=2) * present.T
+        matched = (first > 0).float()
+        coverage = (matched * weights.T).sum(0) / self.total(query_ids).T[0]
+        # A title token that is matched weighs what the query token weighs. One that is twice in
+        # the query would be counted twice.
+        twins = (query_ids.unsqueeze(2) == query_ids.unsqueeze(1)).float().sum(2)
+        title_coverage = (equal.sum(2) * (weights / twins).T).sum(0) / title_total.T[0]
+        head = (matched * last_token(present).T).sum(0)
+        follows = self._neighbours(query_ids).T.unsqueeze(2) == self._neighbours(title_ids)
+        # A sum, where a maximum would need a neighbour: one-token texts have none.
+        phrases = follows.float().sum(2).clamp(max=1.0) * present[:, 1:].T
+        phrase = phrases.sum(0) / (present.sum(1) - 1.0).clamp(min=1.0)
         complete = (coverage > 0.999).float()
-        places = torch.arange(title_ids.shape[1], device=title_ids.device).float()
-        front = (title_matched / (1.0 + 0.2 * places)).amax(dim=1)
-        return torch.stack([coverage, title_coverage, head, phrase, complete, front], dim=1)
+        return torch.stack(
+            [coverage, title_coverage, head, phrase, complete, first.amax(dim=0)], dim=1
+        )
+
+    def _weights(self, ids: Tensor) -> Tensor:
+        return softplus(self.weight(ids).squeeze(-1)) * (ids != 0).float()
+
+    def _neighbours(self, ids: Tensor) -> Tensor:
+        """(texts, tokens) -> (texts, tokens - 1): each token with the next, as one number."""
+        return ids[:, :-1] * self._MOST_TOKENS + ids[:, 1:]
 
 
 def masked_softmax(values: Tensor, mask: Tensor) -> Tensor:
     """Softmax over the last dimension where `mask`; all-zero rows of the mask give no NaN."""
     return torch.softmax(values.masked_fill(~mask, -1e4), dim=-1)
+
+
+def last_token(present: Tensor) -> Tensor:
+    """(texts, tokens) of 1, then 0 for padding -> 1 at the last token that is there, else 0."""
+    # Padded, not joined to zeros: an exported graph would keep those at the rows it was traced
+    # with, and the scoring graph must take any number of them.
+    return present - pad(present[:, 1:], (0, 1))
+
+
+def vector_norm(vectors: Tensor) -> Tensor:
+    """(texts, dim) -> (texts, 1): the lengths, at least 1e-6, to be divided by."""
+    norms: Tensor = torch.linalg.vector_norm(vectors, dim=1, keepdim=True)
+    return norms.clamp(min=1e-6)

@@ -9,32 +9,54 @@ of the first layer that is linear in the title is computed at index time.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
+from qtr_rerank.errors import SettingsError
 from qtr_rerank.students.base import (
     Features,
     MatchSignals,
     Student,
     StudentSettings,
     TokenEmbedding,
+    vector_norm,
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Bert2DnnSettings(StudentSettings):
-    """Sizes. `bigram_buckets`: neighbouring token ids are hashed into that many rows."""
+    """Sizes. `layout` chooses between ours and the paper's (`bert2dnn_paper.py`).
 
+    Ours reads `bigram_buckets` (neighbouring token ids are hashed into that many rows), `hidden`
+    and `hidden2`; the paper's reads `layers`, the widths of its net.
+    """
+
+    layout: Literal["default", "paper"] = "default"
     dim: int = 128
     bigram_buckets: int = 16_384
     hidden: int = 128
     hidden2: int = 64
+    layers: tuple[int, ...] = (1024, 512, 128, 64)
+
+    def __post_init__(self) -> None:
+        StudentSettings.__post_init__(self)
+        # From JSON it comes as a list.
+        object.__setattr__(self, "layers", tuple(self.layers))
+        if self.layout == "default":
+            self.require_vocabulary("wordpiece")
+        elif self.layout == "paper":
+            self.require_vocabulary("ngrams", "wordpiece")
+        else:
+            raise SettingsError(f"layout={self.layout!r}; expected 'default' or 'paper'")
+        if not self.layers or min(self.layers) < 1:
+            raise SettingsError(f"layers={self.layers}; expected widths of at least 1")
 
 
 class Bert2Dnn(Student):
     """See the module's docstring. Title features: `vector` (dim) and `linear` (hidden), float16,
-    and `ids` (tokens), int16.
+    `ids` (tokens), int16, `norm` of the vector and `weight` of the tokens, (1) float32.
     """
 
     def __init__(self, settings: Bert2DnnSettings, tokens: int) -> None:
@@ -58,27 +80,39 @@ class Bert2Dnn(Student):
 
     def encode_query(self, ids: Tensor) -> Features:
         vector = self._bag(ids)
-        return {"vector": vector, "linear": self.query_layer(vector), "ids": ids}
+        return {
+            "vector": vector,
+            "linear": self.query_layer(vector),
+            "ids": ids,
+            "norm": vector_norm(vector),
+        }
 
     def encode_title(self, ids: Tensor) -> Features:
         vector = self._bag(ids)
+        stored = vector.half()
         return {
-            "vector": vector.half(),
+            "vector": stored,
             "linear": self.title_layer(vector).half(),
             "ids": ids.to(torch.int16),
+            "norm": vector_norm(stored.float()),
+            "weight": self.signals.total(ids),
         }
 
     def score(self, query: Features, title: Features) -> Tensor:
         q, t = query["vector"], title["vector"].float()
-        signals = self.signals(query["ids"], title["ids"].int())
-        cosine = torch.nn.functional.cosine_similarity(q, t, dim=1, eps=1e-6).unsqueeze(1)
-        meeting = torch.cat([q * t, (q - t).abs(), cosine], dim=1)
-        hidden = torch.relu(
-            query["linear"]
-            + title["linear"].float()
-            + self.meeting_layer(meeting)
-            + self.signal_layer(signals)
+        signals = self.signals(query["ids"], title["ids"].int(), title["weight"])
+        dim = self.settings.dim
+        product = q * t
+        cosine = product.sum(1, keepdim=True) / (query["norm"] * title["norm"])
+        # Summed product by product, each onto the last: joining the four first would cost more.
+        of_product, of_distance, of_cosine = torch.split(
+            self.meeting_layer.weight, [dim, dim, 1], dim=1
         )
+        met = torch.addmm(title["linear"].float(), product, of_product.T)
+        met = torch.addmm(met, (q - t).abs(), of_distance.T)
+        few = torch.cat([of_cosine, self.signal_layer.weight], dim=1)
+        met = torch.addmm(met, torch.cat([cosine, signals], dim=1), few.T)
+        hidden = torch.relu(met + query["linear"])
         hidden = torch.relu(self.hidden_layer(hidden))
         logits: Tensor = (self.output(hidden) + self.skip(signals)).squeeze(1)
         return logits

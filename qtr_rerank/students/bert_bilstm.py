@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import linear
 
 from qtr_rerank.students.base import (
     Features,
@@ -20,6 +21,7 @@ from qtr_rerank.students.base import (
     StudentSettings,
     TokenEmbedding,
     masked_softmax,
+    vector_norm,
 )
 
 
@@ -32,10 +34,14 @@ class BertBiLstmSettings(StudentSettings):
     attention: int = 64
     hidden: int = 128
 
+    def __post_init__(self) -> None:
+        StudentSettings.__post_init__(self)
+        self.require_vocabulary("wordpiece")
+
 
 class BertBiLstm(Student):
-    """See the module's docstring. Title features: `vector` (2 * state), float16, and `ids`
-    (tokens), int16.
+    """See the module's docstring. Title features: `vector` (2 * state), float16, `ids` (tokens),
+    int16, `norm` of the vector and `weight` of the tokens, (1) float32.
     """
 
     def __init__(self, settings: BertBiLstmSettings, tokens: int) -> None:
@@ -59,18 +65,34 @@ class BertBiLstm(Student):
         return self.tokens
 
     def encode_query(self, ids: Tensor) -> Features:
-        return {"vector": self._read(ids), "ids": ids}
+        vector = self._read(ids)
+        return {"vector": vector, "ids": ids, "norm": vector_norm(vector)}
 
     def encode_title(self, ids: Tensor) -> Features:
-        return {"vector": self._read(ids).half(), "ids": ids.to(torch.int16)}
+        stored = self._read(ids).half()
+        return {
+            "vector": stored,
+            "ids": ids.to(torch.int16),
+            "norm": vector_norm(stored.float()),
+            "weight": self.signals.total(ids),
+        }
 
     def score(self, query: Features, title: Features) -> Tensor:
-        t = title["vector"].float()
-        q = query["vector"].expand(t.shape[0], -1)
-        signals = self.signals(query["ids"], title["ids"].int())
-        cosine = torch.nn.functional.cosine_similarity(q, t, dim=1, eps=1e-6).unsqueeze(1)
-        compared = torch.cat([q, t, (q - t).abs(), q * t, cosine, signals], dim=1)
-        hidden = torch.relu(self.compare(compared))
+        q, t = query["vector"], title["vector"].float()
+        signals = self.signals(query["ids"], title["ids"].int(), title["weight"])
+        product = q * t
+        cosine = product.sum(1, keepdim=True) / (query["norm"] * title["norm"])
+        # [q, t, |q-t|, q*t, cosine, signals] through one layer, its parts summed one onto another:
+        # joining them first would cost more, and the query's part is the same for all titles.
+        width = q.shape[1]
+        of_query, of_title, of_distance, of_product, few = torch.split(
+            self.compare.weight, [width] * 4 + [1 + MatchSignals.COUNT], dim=1
+        )
+        met = linear(torch.cat([cosine, signals], dim=1), few, self.compare.bias)
+        met = torch.addmm(met, t, of_title.T)
+        met = torch.addmm(met, (q - t).abs(), of_distance.T)
+        met = torch.addmm(met, product, of_product.T)
+        hidden = torch.relu(met + linear(q, of_query))
         logits: Tensor = (self.output(hidden) + self.skip(signals)).squeeze(1)
         return logits
 

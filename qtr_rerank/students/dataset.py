@@ -12,9 +12,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from qtr_rerank.data.pair_tables import read_table, texts
-from qtr_rerank.features.wordpiece import WordPiece
+from qtr_rerank.data.pair_tables import common_reads, read_table, texts
+from qtr_rerank.errors import DataError
+from qtr_rerank.features.vocabulary import Vocabulary
 from qtr_rerank.students.base import StudentSettings
+from qtr_rerank.template import DEFAULT_READS
 
 _LOGIT_LIMIT = 8.0
 
@@ -36,11 +38,13 @@ class PairIds:
 
     queries: list[str]
     titles: list[str]
-    query_ids: Tensor  # (distinct queries, tokens) int32
-    title_ids: Tensor  # (distinct titles, tokens) int32
+    query_ids: Tensor  # (distinct queries, tokens * unit) int32
+    title_ids: Tensor  # (distinct titles, tokens * unit) int32
     query_of: Tensor  # (pairs,)
     title_of: Tensor  # (pairs,)
     target_logit: Tensor  # (pairs,)
+    unit: int = 1  # columns of a token
+    reads: str = DEFAULT_READS  # the template that the titles were made by
 
     def texts(self, pair: int) -> tuple[str, str]:
         """Query and title of a pair."""
@@ -48,26 +52,32 @@ class PairIds:
 
     @property
     def title_lengths(self) -> Tensor:
-        """Tokens of each distinct title, (distinct titles,)."""
-        return (self.title_ids != 0).sum(dim=1)
+        """Columns that each distinct title needs, (distinct titles,)."""
+        return _used_columns(self.title_ids, self.unit)
 
     def ids(self, places: Tensor) -> tuple[Tensor, Tensor]:
         """Query and title ids of pairs, cut where the longest of them ends."""
         return (
-            _trimmed(self.query_ids[self.query_of[places]]),
-            _trimmed(self.title_ids[self.title_of[places]]),
+            _trimmed(self.query_ids[self.query_of[places]], self.unit),
+            _trimmed(self.title_ids[self.title_of[places]], self.unit),
         )
 
     def split(self, held_out_share: float) -> tuple[Tensor, Tensor]:
-        """Places (training, held out): by query, so that held-out queries are never seen."""
-        points = np.array([zlib.crc32(query.encode()) / 2**32 for query in self.queries])
-        held_out = torch.from_numpy(points < held_out_share)[self.query_of]
+        """Places (training, held out): by query, so that held-out queries are never seen. Pairs
+        without a query (single sentences) go by title, or all of them would be on one side.
+        """
+        by_query, by_title = _points(self.queries)[self.query_of], _points(self.titles)
+        without = torch.tensor([not query for query in self.queries])[self.query_of]
+        held_out = torch.where(without, by_title[self.title_of], by_query) < held_out_share
         places = torch.arange(len(self.query_of))
         return places[~held_out], places[held_out]
 
 
 def read_pair_ids(
-    scores: Sequence[Path], gold: Sequence[Path], vocabulary: WordPiece, settings: PairSettings
+    scores: Sequence[Path],
+    gold: Sequence[Path],
+    vocabulary: Vocabulary,
+    settings: PairSettings,
 ) -> PairIds:
     """Read teacher-scored tables. Judged pairs get a target between teacher and judges, and are
     repeated; transfer pairs get the teacher's logit.
@@ -81,15 +91,19 @@ def read_pair_ids(
         titles += texts(table, "title")
         targets.append(table.column("teacher_logit").to_numpy())
     for path in gold:
-        table = read_table(path, ["query", "title", "teacher_logit", "label"])
-        teacher = 1.0 / (1.0 + np.exp(-table.column("teacher_logit").to_numpy()))
-        label = table.column("label").to_numpy()
-        mixed = settings.gold_share * label + (1.0 - settings.gold_share) * teacher
+        table = read_table(path, ["query", "title", "label"])
+        mixed = settings.gold_share * table.column("label").to_numpy()
+        if settings.gold_share < 1.0:  # hard labels alone need no teacher
+            table = read_table(path, ["query", "title", "teacher_logit", "label"])
+            teacher = 1.0 / (1.0 + np.exp(-table.column("teacher_logit").to_numpy()))
+            mixed = mixed + (1.0 - settings.gold_share) * teacher
         mixed = np.clip(mixed, 1e-4, 1.0 - 1e-4)
         for _ in range(settings.gold_repeats):
             queries += texts(table, "query")
             titles += texts(table, "title")
             targets.append(np.log(mixed / (1.0 - mixed)))
+    if not targets:
+        raise DataError("no pairs to train on; give scored transfer pairs, judged pairs, or both")
     distinct_queries, query_of = _distinct(queries)
     distinct_titles, title_of = _distinct(titles)
     student = settings.student
@@ -101,12 +115,25 @@ def read_pair_ids(
         query_of,
         title_of,
         torch.from_numpy(np.clip(np.concatenate(targets), -_LOGIT_LIMIT, _LOGIT_LIMIT)).float(),
+        vocabulary.unit,
+        reads=common_reads([*scores, *gold]),
     )
 
 
-def _trimmed(ids: Tensor) -> Tensor:
-    longest = int((ids != 0).sum(dim=1).max())
-    return ids[:, : max(longest, 1)]
+def _points(texts: Sequence[str]) -> Tensor:
+    """Each text's own place in 0..1, the same in every run."""
+    return torch.tensor([zlib.crc32(text.encode()) / 2**32 for text in texts], dtype=torch.float64)
+
+
+def _used_columns(ids: Tensor, unit: int) -> Tensor:
+    """As `features.vocabulary.used_columns`, wherever the ids lie."""
+    places = torch.arange(1, ids.shape[1] + 1, device=ids.device)
+    last = torch.where(ids != 0, places, 0).amax(dim=1)
+    return (last + unit - 1) // unit * unit
+
+
+def _trimmed(ids: Tensor, unit: int) -> Tensor:
+    return ids[:, : max(int(_used_columns(ids, unit).max()), unit)]
 
 
 def _distinct(values: Sequence[str]) -> tuple[list[str], Tensor]:

@@ -21,6 +21,19 @@ def logit_mse(logits: Tensor, teacher_logits: Tensor) -> Tensor:
     return mse_loss(logits, teacher_logits)
 
 
+def margin_mse(logits: Tensor, teacher_logits: Tensor, query_places: Tensor) -> Tensor:
+    """Mean squared difference of margins, student's against teacher's, over each two pairs of one
+    query in the batch (Hofstätter et al. 2020, arXiv 2010.02666, section 3). Orders within a
+    query alone: logits of different queries do not compare until they are calibrated.
+    """
+    same = query_places[:, None] == query_places[None, :]
+    same = same & ~torch.eye(len(logits), dtype=torch.bool, device=logits.device)
+    error = logits - teacher_logits
+    # (s_i - s_j) - (t_i - t_j) is the difference of the two errors.
+    squared = (error[:, None] - error[None, :]).square()
+    return (squared * same).sum() / same.sum().clamp(min=1)
+
+
 def in_batch_contrast(
     query_vectors: Tensor,
     title_vectors: Tensor,

@@ -6,23 +6,31 @@ import json
 import logging
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from qtr_rerank.artifact import TOKENIZER
-from qtr_rerank.errors import DataError, SettingsError, TrainingError
+from qtr_rerank.data.pair_tables import read_table, texts
+from qtr_rerank.errors import DataError, TrainingError
+from qtr_rerank.features import wordpiece
+from qtr_rerank.features.vocabulary import Reads, Vocabulary, build_vocabulary
 from qtr_rerank.features.wordpiece import WordPiece
 from qtr_rerank.students import student_kind
 from qtr_rerank.students.base import MatchSignals, Student, StudentSettings
 from qtr_rerank.students.calibrate import fit_platt
+from qtr_rerank.students.configurations import DistillSettings
 from qtr_rerank.students.dataset import PairIds, read_pair_ids
-from qtr_rerank.students.losses import in_batch_contrast, logit_mse, soft_cross_entropy
+from qtr_rerank.students.losses import (
+    in_batch_contrast,
+    logit_mse,
+    margin_mse,
+    soft_cross_entropy,
+)
 from qtr_rerank.students.start import principal_vectors, token_idf
 from qtr_rerank.students.twinbert import Twin
 
@@ -33,52 +41,12 @@ _LENGTH_POOL = 16
 
 
 @dataclass(frozen=True, slots=True)
-class DistillSettings:
-    """How a student is trained. `gold_share`: how far a judged pair's target moves from the
-    teacher's probability to the judges' label; `gold_repeats`: sights of a judged pair for one
-    of a transfer pair; `contrast`: weight of the in-batch loss (towers with vectors only).
-    """
-
-    student: StudentSettings
-    epochs: int = 4
-    batch: int = 512
-    learning_rate: float = 2e-3
-    weight_decay: float = 1e-4
-    loss: Literal["soft_cross_entropy", "logit_mse"] = "soft_cross_entropy"
-    temperature: float = 1.0
-    gold_share: float = 0.5
-    gold_repeats: int = 4
-    contrast: float = 0.0
-    held_out_share: float = 0.03
-    seed: int = 7
-
-    def __post_init__(self) -> None:
-        if self.epochs < 1 or self.batch < 2:
-            raise SettingsError(f"epochs={self.epochs}, batch={self.batch}; expected from 1 and 2")
-        if self.temperature <= 0:
-            raise SettingsError(f"temperature={self.temperature}; expected above 0")
-        if not 0.0 <= self.gold_share <= 1.0:
-            raise SettingsError(f"gold_share={self.gold_share}; expected 0 to 1")
-
-
-@dataclass(frozen=True, slots=True)
 class DistillReport:
     """What a training run reached on transfer pairs whose queries it did not see."""
 
     held_out_loss: float
     epochs: int
     pairs: int
-
-
-def default_settings(kind: str, *, seed: int = 7, epochs: int | None = None) -> DistillSettings:
-    """The settings that the shipped artifact of this kind was trained with."""
-    student = student_kind(kind)[1]()
-    chosen = {
-        "bert2dnn": DistillSettings(student, temperature=2.0),
-        "bert-bilstm": DistillSettings(student, epochs=3),
-        "twin": DistillSettings(student, epochs=3, contrast=0.5, learning_rate=1e-3),
-    }.get(kind, DistillSettings(student))
-    return replace(chosen, seed=seed, epochs=epochs or chosen.epochs)
 
 
 def distill(
@@ -95,23 +63,18 @@ def distill(
     Raises TrainingError where the loss is no number any more.
     """
     torch.manual_seed(settings.seed)
-    vocabulary = WordPiece.from_file(_tokenizer_of(encoder))
+    vocabulary = _vocabulary(settings.student.vocabulary, encoder, [*scores, *gold])
     pairs = read_pair_ids(scores, gold, vocabulary, settings)
     student = start_student(kind, settings.student, vocabulary, encoder, pairs)
     training, held_out = pairs.split(settings.held_out_share)
-    optimizer = torch.optim.AdamW(
-        student.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
-    )
-    steps = settings.epochs * (1 + len(training) // settings.batch)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, settings.learning_rate, total_steps=steps + 1, pct_start=0.1
-    )
+    optimizer, schedule = _optimizer(student, len(training), settings)
     chance = np.random.default_rng(settings.seed)
     best, best_state = float("inf"), student.state_dict()
     for epoch in range(settings.epochs):
         started, total, done = time.monotonic(), 0.0, 0
         student.train()
-        for places in _batches(pairs, training, settings.batch, chance):
+        draw = _query_batches if settings.loss == "margin_mse" else _batches
+        for places in draw(pairs, training, settings.batch, chance):
             loss = _loss(student, pairs, places, settings)
             if not torch.isfinite(loss):
                 raise TrainingError(
@@ -133,6 +96,7 @@ def distill(
             total / max(done, 1),
             held_out_loss,
             time.monotonic() - started,
+            extra={"progress": (epoch + 1, settings.epochs)},
         )
         if held_out_loss < best:
             best = held_out_loss
@@ -144,10 +108,14 @@ def distill(
 
 
 def start_student(
-    kind: str, settings: StudentSettings, vocabulary: WordPiece, encoder: str, pairs: PairIds
+    kind: str, settings: StudentSettings, vocabulary: Vocabulary, encoder: str, pairs: PairIds
 ) -> Student:
-    """A new student: token vectors from the encoder's (by PCA), token weights from titles' idf."""
+    """A new student. One that reads WordPiece starts with token vectors from the encoder's (by
+    PCA) and token weights from titles' idf; of other tokens the encoder knows nothing.
+    """
     student = student_kind(kind)[0](settings, len(vocabulary))
+    if settings.vocabulary != "wordpiece":
+        return student
     table = student.embedding().table.weight
     idf = token_idf(pairs.title_ids, len(vocabulary))
     with torch.no_grad():
@@ -173,6 +141,25 @@ def load_student(folder: Path) -> tuple[Student, dict[str, Any]]:
     return student, meta
 
 
+def _optimizer(
+    student: Student, pairs: int, settings: DistillSettings
+) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
+    if settings.optimizer == "adagrad":  # as BERT2DNN's code has it: one rate to the end
+        adagrad = torch.optim.Adagrad(student.parameters(), lr=settings.learning_rate, fused=True)
+        return adagrad, torch.optim.lr_scheduler.ConstantLR(adagrad, factor=1.0)
+    # Fused: one pass over the weights a step. Token tables are most of a student.
+    adamw = torch.optim.AdamW(
+        student.parameters(),
+        lr=settings.learning_rate,
+        weight_decay=settings.weight_decay,
+        fused=True,
+    )
+    steps = settings.epochs * (1 + pairs // settings.batch)
+    return adamw, torch.optim.lr_scheduler.OneCycleLR(
+        adamw, settings.learning_rate, total_steps=steps + 1, pct_start=0.1
+    )
+
+
 def _loss(student: Student, pairs: PairIds, places: Tensor, settings: DistillSettings) -> Tensor:
     query_rows, title_rows = pairs.query_of[places], pairs.title_of[places]
     query_ids, title_ids = pairs.ids(places)
@@ -180,6 +167,8 @@ def _loss(student: Student, pairs: PairIds, places: Tensor, settings: DistillSet
     logits, target = student.score(query, title), pairs.target_logit[places]
     if settings.loss == "logit_mse":
         loss = logit_mse(logits, target)
+    elif settings.loss == "margin_mse":
+        loss = margin_mse(logits, target, query_rows)
     else:
         loss = soft_cross_entropy(logits, target, settings.temperature)
     if settings.contrast and isinstance(student, Twin):
@@ -205,6 +194,17 @@ def _batches(
             yield batches[number]
 
 
+def _query_batches(
+    pairs: PairIds, places: Tensor, size: int, chance: np.random.Generator
+) -> Iterator[Tensor]:
+    """Batches in which the pairs of a query stand together, for losses that compare them."""
+    order = torch.from_numpy(chance.permutation(len(pairs.queries)))[pairs.query_of[places]]
+    batches = torch.split(places[order.argsort(stable=True)], size)
+    for number in chance.permutation(len(batches)):
+        if len(batches[number]) * 2 > size or len(batches) == 1:
+            yield batches[number]
+
+
 @torch.inference_mode()
 def _logits(student: Student, pairs: PairIds, places: Tensor, batch: int) -> Tensor:
     student.eval()
@@ -223,7 +223,7 @@ def _distance(student: Student, pairs: PairIds, places: Tensor, batch: int) -> f
 def _save(
     kind: str,
     student: Student,
-    vocabulary: WordPiece,
+    vocabulary: Vocabulary,
     pairs: PairIds,
     held_out: Tensor,
     settings: DistillSettings,
@@ -235,7 +235,7 @@ def _save(
         {name: value.contiguous() for name, value in student.state_dict().items()},
         out / "student.safetensors",
     )
-    vocabulary.save(out / TOKENIZER)
+    vocabulary.save(out)
     logits = _logits(student, pairs, held_out, settings.batch)
     scale, bias = fit_platt(logits, torch.sigmoid(pairs.target_logit[held_out]))
     training = asdict(settings)
@@ -245,21 +245,33 @@ def _save(
         "student": training.pop("student"),
         "training": training | asdict(report),
         "calibration": {"scale": scale, "bias": bias},
+        "reads": pairs.reads,
     }
     (out / "student.json").write_text(json.dumps(fields, indent=2) + "\n", encoding="utf-8")
     probes = [pairs.texts(int(place)) for place in held_out[:_PROBES]]
     (out / "probes.json").write_text(json.dumps(probes, indent=0) + "\n", encoding="utf-8")
 
 
+def _vocabulary(reads: Reads, encoder: str, tables: Sequence[Path]) -> Vocabulary:
+    """WordPiece comes with the encoder; the others are counted in the distinct training texts."""
+    if reads == "wordpiece":
+        return WordPiece.from_file(_tokenizer_of(encoder))
+    distinct: dict[str, None] = {}
+    for path in tables:
+        table = read_table(path, ["query", "title"])
+        distinct |= dict.fromkeys(texts(table, "query")) | dict.fromkeys(texts(table, "title"))
+    return build_vocabulary(distinct, reads)
+
+
 def _tokenizer_of(encoder: str) -> Path:
     folder = Path(encoder)
     if folder.is_dir():
-        return folder / TOKENIZER
+        return folder / wordpiece.FILE
     from huggingface_hub import hf_hub_download
 
     try:
-        return Path(hf_hub_download(encoder, TOKENIZER))
+        return Path(hf_hub_download(encoder, wordpiece.FILE))
     except Exception as error:
         raise DataError(
-            f"encoder {encoder!r}: no {TOKENIZER} ({error}); give a model id or a local folder"
+            f"encoder {encoder!r}: no {wordpiece.FILE} ({error}); give a model id or a local folder"
         ) from error

@@ -1,0 +1,241 @@
+"""What the layers of students compute, by plain arithmetic; no training."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from qtr_rerank.artifact import SHIPPED
+from qtr_rerank.errors import SettingsError
+from qtr_rerank.features.vocabulary import build_vocabulary, load_vocabulary
+from qtr_rerank.runtime.scorer import Scorer
+
+torch = pytest.importorskip("torch", reason="training needs: pip install 'qtr-rerank[train]'")
+from safetensors.torch import save_file  # noqa: E402
+
+from qtr_rerank.export.to_onnx import export_student  # noqa: E402
+from qtr_rerank.students import KINDS, student_kind  # noqa: E402
+from qtr_rerank.students.base import MatchSignals, Student, TokenEmbedding  # noqa: E402
+from qtr_rerank.students.bert2dnn import Bert2DnnSettings  # noqa: E402
+from qtr_rerank.students.bert_bilstm import BertBiLstmSettings  # noqa: E402
+from qtr_rerank.students.configurations import CONFIGURATIONS  # noqa: E402
+from qtr_rerank.students.dataset import PairIds  # noqa: E402
+from qtr_rerank.students.twinbert import TwinSettings  # noqa: E402
+
+ROWS = st.lists(st.integers(1, 5), max_size=7)
+
+
+def padded(rows: Sequence[list[int]]) -> torch.Tensor:
+    width = max([1, *map(len, rows)])
+    return torch.tensor([row + [0] * (width - len(row)) for row in rows], dtype=torch.int32)
+
+
+def signals_by_hand(weights: list[float], query: list[int], title: list[int]) -> list[float]:
+    """As the docstring of MatchSignals says, one pair at a time."""
+    matched = [token in title for token in query]
+    coverage = sum(weights[token] for token in query if token in title)
+    coverage /= max(sum(weights[token] for token in query), 1e-6)
+    covered = sum(weights[token] for token in title if token in query)
+    neighbours = set(pairwise(title))
+    follows = sum(pair in neighbours for pair in pairwise(query))
+    first = [place for place, token in enumerate(title) if token in query]
+    return [
+        coverage,
+        covered / max(sum(weights[token] for token in title), 1e-6),
+        float(bool(matched) and matched[-1]),
+        follows / max(len(query) - 1, 1),
+        float(coverage > 0.999),
+        1.0 / (1.0 + 0.2 * first[0]) if first else 0.0,
+    ]
+
+
+@settings(max_examples=60, deadline=None)
+@given(pairs=st.lists(st.tuples(ROWS, ROWS), min_size=1, max_size=5))
+def test_match_signals_are_what_they_are_called(pairs: list[tuple[list[int], list[int]]]) -> None:
+    layer = MatchSignals(6)
+    layer.start_from(torch.tensor([9.0, 0.5, 1.0, 2.0, 3.0, 0.1]))
+    weights = torch.nn.functional.softplus(layer.weight.weight.squeeze(1)).tolist()
+    queries, titles = padded([query for query, _ in pairs]), padded([title for _, title in pairs])
+    with torch.no_grad():
+        found = layer(queries, titles, layer.total(titles))
+        of_first = layer(queries[:1], titles, layer.total(titles))
+    expected = [signals_by_hand(weights, query, title) for query, title in pairs]
+    np.testing.assert_allclose(found.numpy(), expected, atol=1e-5)
+    expected = [signals_by_hand(weights, pairs[0][0], title) for _, title in pairs]
+    np.testing.assert_allclose(of_first.numpy(), expected, atol=1e-5)
+
+
+def test_a_vocabulary_too_large_for_16_bits_is_refused() -> None:
+    with pytest.raises(SettingsError, match="40000 tokens"):
+        MatchSignals(40_000)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_the_parts_of_a_token_are_summed(training: bool) -> None:
+    table = TokenEmbedding(9, 4).train(training)
+    ids = torch.tensor([[1, 2, 0, 3, 0, 0], [4, 5, 6, 0, 0, 0]], dtype=torch.int32)
+    weight = table.table.weight
+    expected = torch.stack(
+        [
+            torch.stack([weight[1] + weight[2], weight[3]]),
+            torch.stack([weight[4] + weight[5] + weight[6], torch.zeros(4)]),
+        ]
+    )
+    torch.testing.assert_close(table.summed(ids, 3), expected)
+
+
+def test_training_pairs_are_cut_by_whole_words() -> None:
+    """A word's last columns are padding; those of the last word are kept all the same."""
+    vocabulary = build_vocabulary(["red mug", "a shoe rack"], "triletters")
+    titles = ["a shoe rack", "mug", ""]
+    pairs = PairIds(
+        ["red", ""],
+        titles,
+        torch.from_numpy(vocabulary.encode(["red", ""], 12, fixed_width=True)),
+        torch.from_numpy(vocabulary.encode(titles, 12, fixed_width=True)),
+        query_of=torch.tensor([0, 1, 1]),
+        title_of=torch.tensor([0, 1, 2]),
+        target_logit=torch.zeros(3),
+        unit=vocabulary.unit,
+    )
+    assert pairs.title_lengths.tolist() == [60, 20, 0]
+    for places, widths in (([0, 1, 2], (20, 60)), ([1], (20, 20)), ([2], (20, 20))):
+        query_ids, title_ids = pairs.ids(torch.tensor(places))
+        assert (query_ids.shape[1], title_ids.shape[1]) == widths
+
+
+SMALL_TWIN = TwinSettings(dim=16, layers=1, heads=2, feed_forward=16, vector=16)
+TWINS = {
+    "default": SMALL_TWIN,
+    "mean": replace(SMALL_TWIN, pooling="mean"),
+    "cls": replace(SMALL_TWIN, pooling="cls"),
+    "tanh": replace(SMALL_TWIN, downscale="tanh"),
+    "none": replace(SMALL_TWIN, downscale="none", bag=False),
+    "res": replace(SMALL_TWIN, crossing="res", crossing_hidden=8),
+    "tri-letters": replace(SMALL_TWIN, vocabulary="triletters"),
+}
+
+
+@pytest.mark.parametrize("name", TWINS)
+def test_a_twin_gives_unit_vectors_that_padding_does_not_move(name: str) -> None:
+    torch.manual_seed(0)
+    twin = student_kind("twin")[0](TWINS[name], 50).eval()
+    unit = 20 if name == "tri-letters" else 1
+    ids = torch.randint(1, 50, (4, 5 * unit), dtype=torch.int32)
+    ids[1, 2 * unit :] = 0
+    wider = torch.cat([ids, torch.zeros(4, 3 * unit, dtype=torch.int32)], dim=1)
+    with torch.no_grad():
+        vectors = twin.encode_title(ids)["vector"]
+        torch.testing.assert_close(vectors.norm(dim=1), torch.ones(4))
+        torch.testing.assert_close(twin.encode_title(wider)["vector"], vectors)
+        logits = twin.score({"vector": vectors[:1]}, {"vector": vectors})
+    assert logits.shape == (4,)
+
+
+def test_the_default_twin_keeps_the_names_of_its_weights() -> None:
+    """Trained students go on loading."""
+    names = student_kind("twin")[0](SMALL_TWIN, 9).state_dict()
+    assert {name.partition(".")[0] for name in names} == {
+        "tokens",
+        "positions",
+        "normalise",
+        "layers",
+        "pooling",
+        "project",
+        "crossing_scale",
+        "crossing_bias",
+    }
+
+
+def test_the_papers_twin_has_the_papers_size() -> None:
+    """TwinBERT says 0.32 times BERT-Base (110 M) of its encoder."""
+    settings = CONFIGURATIONS["twin"]["paper"].student
+    twin = student_kind("twin")[0](settings, 49_292)
+    encoder = [weight for name, weight in twin.named_parameters() if "crossing" not in name]
+    assert sum(weight.numel() for weight in encoder) == pytest.approx(35e6, rel=0.02)
+
+
+def test_the_papers_bert2dnn_divides_by_the_root_and_takes_no_query() -> None:
+    settings = Bert2DnnSettings(layout="paper", vocabulary="ngrams", dim=4, layers=(6, 3))
+    dnn = student_kind("bert2dnn")[0](settings, 9).eval()
+    table = dnn.embedding().table.weight
+    ids = torch.tensor([[2, 3, 0], [2, 0, 0]], dtype=torch.int32)
+    with torch.no_grad():
+        stored = dnn.encode_title(ids)["linear"].float()
+        bags = torch.stack([(table[2] + table[3]) / 2**0.5, table[2]])
+        torch.testing.assert_close(stored, bags @ dnn.title_layer.weight.T, atol=2e-3, rtol=2e-3)
+        logits = dnn(torch.zeros((1, 1), dtype=torch.int32), ids)
+    assert torch.isfinite(logits).all()
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: TwinSettings(vocabulary="ngrams"), "'ngrams' is not for TwinSettings"),
+        (lambda: BertBiLstmSettings(vocabulary="triletters"), "expected wordpiece"),
+        (lambda: Bert2DnnSettings(vocabulary="ngrams"), "expected wordpiece"),
+        (lambda: Bert2DnnSettings(layout="papers"), "expected 'default' or 'paper'"),
+        (lambda: Bert2DnnSettings(layers=()), "widths of at least 1"),
+        (lambda: TwinSettings(pooling="max"), "pooling='max'; expected one of"),
+        (lambda: TwinSettings(crossing="dot"), "crossing='dot'; expected one of"),
+        (lambda: TwinSettings(heads=5), "does not divide into 5 heads"),
+        (lambda: TwinSettings(downscale="none", vector=8), "set vector to that, not 8"),
+    ],
+)
+def test_settings_that_no_student_can_follow_are_refused(make, message: str) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(SettingsError, match=message):
+        make()
+
+
+def test_every_kind_has_a_default_and_the_papers_have_theirs() -> None:
+    assert set(CONFIGURATIONS) == set(KINDS)
+    assert all("default" in named for named in CONFIGURATIONS.values())
+    assert {kind for kind, named in CONFIGURATIONS.items() if "paper" in named} >= {
+        "bert2dnn",
+        "twin",
+    }
+
+
+def untrained(kind: str, student_settings: object, folder: Path) -> Student:
+    """A student folder as `distill` leaves it, with chance weights."""
+    torch.manual_seed(0)
+    vocabulary = load_vocabulary(SHIPPED / "twin", "wordpiece")
+    student = student_kind(kind)[0](student_settings, len(vocabulary))
+    save_file(student.state_dict(), folder / "student.safetensors")
+    vocabulary.save(folder)
+    meta = {
+        "kind": kind,
+        "tokens": len(vocabulary),
+        "student": asdict(student_settings),  # type: ignore[call-overload]
+        "training": {},
+        "calibration": {"scale": 1.0, "bias": 0.0},
+    }
+    (folder / "student.json").write_text(json.dumps(meta))
+    probes = [("red mug", "a red mug"), ("", "shoe"), ("usb c cable", "cable usb c 2m black")]
+    (folder / "probes.json").write_text(json.dumps(probes))
+    return student
+
+
+def test_float_tables_are_larger_and_score_as_trained(tmp_path: Path) -> None:
+    small = Bert2DnnSettings(dim=16, bigram_buckets=64, hidden=16, hidden2=8)
+    student = untrained("bert2dnn", small, tmp_path).eval()
+    whole = export_student(tmp_path, tmp_path / "float", tables="float")
+    coded = export_student(tmp_path, tmp_path / "int8")
+    assert whole.config.training["tables"] == "float"
+    assert coded.config.training["tables"] == "int8"
+    assert whole.size > 2 * coded.size - 711_396  # the vocabulary is the same
+    vocabulary = load_vocabulary(tmp_path, "wordpiece")
+    ids = [torch.from_numpy(vocabulary.encode([text], 9)) for text in ("red mug", "mug of red tin")]
+    with torch.no_grad():
+        expected = student(*ids).item()
+    found = [Scorer(each).score_texts("red mug", ["mug of red tin"])[0] for each in (whole, coded)]
+    assert found[0] == pytest.approx(expected, abs=1e-3)
+    assert found[1] == pytest.approx(expected, abs=5e-2)
