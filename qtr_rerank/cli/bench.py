@@ -1,33 +1,142 @@
-"""`qtr bench`: how long the students take on this machine, one thread unless told otherwise."""
+"""`qtr bench`: how long the models take on this machine, one thread unless told otherwise."""
 
 from __future__ import annotations
 
 import json
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from qtr_rerank.evaluate.latency import Latency
+
+# The ones that the papers compare with.
+BASES = ("BERT-Base", "TinyBERT-4L-312")
 
 
 @click.command()
 @click.option("--model", "names", multiple=True, help="Default: all the shipped ones.")
 @click.option("--threads", default=1, show_default=True, type=click.IntRange(min=1))
 @click.option("--seconds", default=1.0, show_default=True, help="Time spent on each figure.")
+@click.option("--rivals", is_flag=True, help="Beside BERT-Base, MiniLM-L6 and TinyBERT's shapes.")
+@click.option("--shape", "shapes", multiple=True, help="With --rivals: these shapes alone.")
+@click.option(
+    "--work",
+    type=click.Path(path_type=Path),
+    help="Keep the rivals' graphs here (600 MB); default: the user's cache folder.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
-def bench(names: tuple[str, ...], threads: int, seconds: float, as_json: bool) -> None:
-    """Latency of each model: pairs from text, stored titles, one query, titles a second."""
+def bench(
+    names: tuple[str, ...],
+    threads: int,
+    seconds: float,
+    rivals: bool,
+    shapes: tuple[str, ...],
+    work: Path | None,
+    as_json: bool,
+) -> None:
+    """Latency of each model: pairs from text, stored titles, one query, titles a second.
+
+    With --rivals, the same of cross-encoders with random weights in ONNX Runtime (their graphs are
+    made once, with the extra 'train'), and how many times less the models cost.
+    """
     from qtr_rerank.artifact import shipped_names
     from qtr_rerank.evaluate.latency import measure_latency
-    from qtr_rerank.settings import Settings
+    from qtr_rerank.settings import Settings, cache_folder
 
     chosen = names or tuple(shipped_names(Settings.from_environment().models_dir))
+    # Made before anything is timed: whoever lacks the extra learns it at once.
+    graphs = _rival_graphs(shapes, work or cache_folder() / "shapes") if rivals else {}
     rows = [measure_latency(name, threads=threads, seconds=seconds) for name in chosen]
+    others = [_measure_rival(*each, threads, seconds) for each in graphs.items()]
     if as_json:
-        click.echo(json.dumps([row.to_dict() for row in rows], indent=2))
+        report: object = [row.to_dict() for row in rows]
+        if rivals:
+            report = [_beside_bases(row, others) for row in (*rows, *others)]
+        click.echo(json.dumps(report, indent=2))
         return
     click.echo(f"median milliseconds on {threads} thread(s) [95th percentile]\n")
-    columns = list(rows[0].milliseconds) if rows else []
-    click.echo(f"{'model':<13}" + "".join(f"{name:>24}" for name in columns) + f"{'titles/s':>11}")
+    _print_times([*rows, *others])
+    if rivals:
+        _print_ratios(rows, others)
+
+
+def _rival_graphs(shapes: tuple[str, ...], folder: Path) -> dict[str, Path]:
+    """By name, in order: each shape in fp32, and all but the largest in int8."""
+    from qtr_rerank.errors import MissingExtraError
+
+    try:
+        import onnx  # noqa: F401
+        import onnxscript  # noqa: F401
+        import torch  # noqa: F401
+        import transformers  # noqa: F401
+    except ImportError as error:
+        raise MissingExtraError("Making the rivals' graphs", "train") from error
+    from qtr_rerank.export.cross_encoders import SHAPES, shape_graph
+
+    chosen = shapes or tuple(SHAPES)
+    graphs = {name: shape_graph(name, "fp32", folder) for name in chosen}
+    small = [name for name in chosen if name != "BERT-Base"]
+    return graphs | {f"{name} int8": shape_graph(name, "int8", folder) for name in small}
+
+
+def _measure_rival(name: str, graph: Path, threads: int, seconds: float) -> Latency:
+    from qtr_rerank.artifact import SHIPPED
+    from qtr_rerank.evaluate.latency import measure_pair_reader
+    from qtr_rerank.features.wordpiece import FILE, WordPiece
+    from qtr_rerank.runtime.cross_encoder import CrossEncoder
+
+    # BERT's English vocabulary lies in the package: some of the students read it too.
+    vocabulary = WordPiece.from_file(sorted(SHIPPED.glob(f"*/{FILE}"))[0])
+    encoder = CrossEncoder(graph, vocabulary, threads=threads)
+    return measure_pair_reader(name, encoder.score_texts, threads=threads, seconds=seconds)
+
+
+def _beside_bases(row: Latency, others: list[Latency]) -> dict[str, object]:
+    from qtr_rerank.evaluate.latency import speedups
+
+    return {
+        **row.to_dict(),
+        "rival": row in others,
+        "milliseconds_per_pair": row.per_pair,
+        "times_cheaper_than": {
+            base.model: speedups(row, base) for base in others if base.model in BASES
+        },
+    }
+
+
+def _print_times(rows: list[Latency]) -> None:
+    columns = list(dict.fromkeys(name for row in rows for name in row.milliseconds))
+    width = max([13, *(len(row.model) + 2 for row in rows)])
+    click.echo(
+        f"{'model':<{width}}" + "".join(f"{name:>24}" for name in columns) + f"{'titles/s':>11}"
+    )
     for row in rows:
+        times = [row.milliseconds.get(name) for name in columns]
         cells = "".join(
-            f"{time.median:>14.3f} [{time.p95:>7.3f}]" for time in row.milliseconds.values()
+            f"{time.median:>14.3f} [{time.p95:>7.3f}]" if time else f"{'-':>24}" for time in times
         )
-        click.echo(f"{row.model:<13}{cells}{row.titles_per_second:>11,.0f}")
+        titles = f"{row.titles_per_second:>11,.0f}" if row.titles_per_second else f"{'-':>11}"
+        click.echo(f"{row.model:<{width}}{cells}{titles}")
+
+
+def _print_ratios(rows: list[Latency], others: list[Latency]) -> None:
+    from qtr_rerank.evaluate.latency import PAIRS, speedups
+
+    bases = [row for row in others if row.model in BASES]
+    groups = ["milliseconds a pair", *(f"times less than {base.model}" for base in bases)]
+    shown = [name for name in PAIRS if any(name in row.per_pair for row in rows)]
+    width = max(len(row.model) + 2 for row in (*rows, *others))
+    click.echo("\n" + " " * width + "".join(f"{each:>{14 * len(shown)}}" for each in groups))
+    heads = [" ".join(name.split()[:2]) for name in shown] * len(groups)  # "1 pair", "100 pairs"
+    click.echo(f"{'model':<{width}}" + "".join(f"{head:>14}" for head in heads))
+    for row in (*rows, *others):
+        ratios = [speedups(row, base) for base in bases]
+        cells = [_cell(row.per_pair.get(name), 4) for name in shown]
+        cells += [_cell(ratio.get(name), 1) for ratio in ratios for name in shown]
+        click.echo(f"{row.model:<{width}}" + "".join(cells))
+
+
+def _cell(value: float | None, digits: int) -> str:
+    return f"{'-':>14}" if value is None else f"{value:>14,.{digits}f}"

@@ -1,9 +1,9 @@
-"""Measure: what a student costs, in milliseconds, on titles of a shop's usual length."""
+"""Measure: what a model costs, in milliseconds, on titles of a shop's usual length."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -13,6 +13,11 @@ from qtr_rerank.data.sample import sample_catalog
 from qtr_rerank.runtime.scorer import Scorer
 
 QUERY = "wireless headphones black"
+ONE, HUNDRED, STORED = "1 pair from text", "100 pairs from text", "1,000 stored"
+PAIRS = {ONE: 1, HUNDRED: 100, STORED: 1000}
+"""Pairs that a call scores, by the name of what is asked; other names score none."""
+
+_WARM_UP_CALLS, _LEAST_CALLS = 3, 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,41 +36,88 @@ class Latency:
     model: str
     threads: int
     milliseconds: dict[str, Milliseconds]
-    titles_per_second: float
+    titles_per_second: float | None
+    """None for a model that cannot read titles alone."""
+
+    @property
+    def per_pair(self) -> dict[str, float]:
+        """Median milliseconds a pair, of whatever scores pairs."""
+        return {
+            name: time.median / PAIRS[name]
+            for name, time in self.milliseconds.items()
+            if name in PAIRS
+        }
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types."""
         return asdict(self)
 
 
+def speedups(latency: Latency, base: Latency) -> dict[str, float]:
+    """How many times less a pair costs than with `base`, by what was asked.
+
+    What `base` cannot do (scoring stored titles) is held against its 100 pairs from text.
+    """
+    return {
+        name: base.per_pair.get(name, base.per_pair[HUNDRED]) / each
+        for name, each in latency.per_pair.items()
+    }
+
+
 def measure_latency(name_or_folder: str, *, threads: int = 1, seconds: float = 1.0) -> Latency:
-    """Time a model on titles of the sample catalog.
+    """Time a student on titles of the sample catalog.
 
     From text: tokenising, encoding and scoring, 1 and 100 pairs of one query. Stored: scoring
     1,000 titles whose features lie in memory, as in an index, the query read each time. Query: the
     encoding of a query alone.
     """
     scorer = Scorer.load(name_or_folder, threads)
-    titles = [product.title for product in sample_catalog()][::3][:1000]
+    titles = _titles()
     stored = scorer.encode_titles(titles)
-    jobs: dict[str, Callable[[], object]] = {
-        "1 pair from text": lambda: scorer.score_texts(QUERY, titles[:1]),
-        "100 pairs from text": lambda: scorer.score_texts(QUERY, titles[:100]),
-        "1,000 stored": lambda: scorer.score(scorer.encode_queries([QUERY]), stored),
-        "query alone": lambda: scorer.encode_queries([QUERY]),
-    }
-    times = {name: _time(job, seconds) for name, job in jobs.items()}
+    times = _time_from_text(scorer.score_texts, titles, seconds)
+    times[STORED] = _time(lambda: scorer.score(scorer.encode_queries([QUERY]), stored), seconds)
+    times["query alone"] = _time(lambda: scorer.encode_queries([QUERY]), seconds)
     encoding = _time(lambda: scorer.encode_titles(titles), seconds)
     return Latency(scorer.name, threads, times, 1000.0 * len(titles) / encoding.median)
 
 
+def measure_pair_reader(
+    name: str,
+    score_texts: Callable[[str, Sequence[str]], object],
+    *,
+    threads: int = 1,
+    seconds: float = 1.0,
+) -> Latency:
+    """Time a model that reads query and title together (of which nothing is stored), on the very
+    texts of `measure_latency`. It must have been loaded for `threads`.
+    """
+    return Latency(name, threads, _time_from_text(score_texts, _titles(), seconds), None)
+
+
+def _titles() -> list[str]:
+    return [product.title for product in sample_catalog()][::3][: PAIRS[STORED]]
+
+
+def _time_from_text(
+    score_texts: Callable[[str, Sequence[str]], object], titles: Sequence[str], seconds: float
+) -> dict[str, Milliseconds]:
+    return {
+        ONE: _time(lambda: score_texts(QUERY, titles[:1]), seconds),
+        HUNDRED: _time(lambda: score_texts(QUERY, titles[: PAIRS[HUNDRED]]), seconds),
+    }
+
+
 def _time(job: Callable[[], object], seconds: float) -> Milliseconds:
-    # The first calls allocate and fill caches; nobody waits for them twice.
-    for _ in range(3):
+    # The first calls allocate and fill caches; nobody waits for them twice. A large model's one
+    # call takes longer than all the time there is for it: then one is enough, and three count.
+    until = time.perf_counter() + seconds
+    for _ in range(_WARM_UP_CALLS):
         job()
+        if time.perf_counter() > until:
+            break
     taken: list[float] = []
     until = time.perf_counter() + seconds
-    while not taken or time.perf_counter() < until:
+    while len(taken) < _LEAST_CALLS or time.perf_counter() < until:
         started = time.perf_counter()
         job()
         taken.append((time.perf_counter() - started) * 1000.0)

@@ -8,6 +8,12 @@ from typing import Any
 
 from qtr_rerank.artifact import ArtifactConfig
 
+_TOKENS = {
+    "wordpiece": "WordPiece",
+    "triletters": "words of letters and digits, cut into tri-letters",
+    "ngrams": "words and pairs of words",
+}
+
 
 def model_card(config: ArtifactConfig, recipe: str) -> str:
     """Markdown: what it is, how it was made, how its scores are calibrated, its limits."""
@@ -16,7 +22,8 @@ def model_card(config: ArtifactConfig, recipe: str) -> str:
 
 A product-search student of kind `{config.kind}`, distilled from a cross-encoder by
 qtr_rerank. It reads `{config.reads}`: up to {config.max_query_tokens}
-tokens of the query and {config.max_title_tokens} of the title (WordPiece, lower case).
+tokens of the query and {config.max_title_tokens} of the title
+({_TOKENS[config.vocabulary]}, lower case).
 Licence: Apache-2.0.
 
 {recipe.strip()}
