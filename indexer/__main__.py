@@ -6,6 +6,7 @@ import os
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -61,7 +62,8 @@ DEFAULT_ALIAS = "catalog"
     default=DEFAULT_MODELS,
     show_default=True,
     metavar="NAMES",
-    help="The models (names or folders) that titles are encoded for.",
+    help="The models (names or folders) that titles are encoded for. A folder of models, as "
+    "`qtr train` leaves, is the default ones with its own in their place, and all else it holds.",
 )
 @click.option(
     "--retriever",
@@ -84,7 +86,14 @@ DEFAULT_ALIAS = "catalog"
     show_default="all cores",
     help="Threads that encode.",
 )
-@click.option("--half-vectors", is_flag=True, help="Keep title vectors in 16 bits.")
+@click.option(
+    "--vectors",
+    "numbers",
+    type=click.Choice(["float32", "float16", "int8"]),
+    default="float32",
+    show_default=True,
+    help="What title vectors are kept as: half or a quarter of the size, a little less exact.",
+)
 def index(
     catalog: Path,
     folder: Path,
@@ -97,7 +106,7 @@ def index(
     retriever: str,
     batch: int,
     threads: int,
-    half_vectors: bool,
+    numbers: Any,
 ) -> None:
     """Encode and index the products of CATALOG, a file (or folder) of products.
 
@@ -121,10 +130,10 @@ def index(
         rejects=rejects,
         retriever=retriever,
         threads=threads,
-        vectors=VectorSettings(half=half_vectors),
+        vectors=VectorSettings(numbers=numbers),
         opensearch=Settings.from_environment().opensearch,
     )
-    named = [name.strip() for name in models.split(",") if name.strip()]
+    named = [model for name in models.split(",") if name.strip() for model in _models(name.strip())]
     scorers = [Scorer.load(name, threads) for name in named]
     folders = {
         scorer.name: str(Path(name).resolve())
@@ -159,6 +168,15 @@ def _column(option: str) -> tuple[str, str]:
     if not equals or not field or not column:
         raise SettingsError(f"--column is {option!r}; expected FIELD=COLUMN, such as title=name")
     return field, column
+
+
+def _models(name: str) -> list[str]:
+    """One model, or those that a folder of models stands for."""
+    from qtr_rerank.artifact import names_in  # here, so that --help is quick
+
+    own = names_in(Path(name))
+    names = dict.fromkeys([*DEFAULT_MODELS.split(","), *own]) if own else [name]
+    return [str(Path(name) / each) if each in own else each for each in names]
 
 
 def _progress(products: int) -> None:

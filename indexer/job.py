@@ -27,11 +27,7 @@ from indexer.checkpoint import (
     save_checkpoint,
 )
 from indexer.vectors import VectorSettings, write_vectors
-from qtr_rerank.data.catalogs import CatalogReader, ColumnMapping, read_catalog
-from qtr_rerank.data.esci import read_esci
-from qtr_rerank.data.homedepot import read_homedepot
-from qtr_rerank.data.icecat import read_icecat
-from qtr_rerank.data.wands import read_wands
+from qtr_rerank.data.any_catalog import check_format, open_catalog
 from qtr_rerank.errors import CatalogIndexError, SettingsError
 from qtr_rerank.records import Product
 from qtr_rerank.retrieve.lexical_tantivy import TantivyLexical
@@ -39,24 +35,15 @@ from qtr_rerank.runtime.manifest import ENGINES, IndexManifest, is_index
 from qtr_rerank.runtime.title_store import TitleStoreWriter
 from qtr_rerank.settings import OpenSearchSettings
 
-# Published catalogs that are not one row a product with plain columns.
-PUBLISHED = {
-    "esci": read_esci,
-    "homedepot": read_homedepot,
-    "icecat": read_icecat,
-    "wands": read_wands,
-}
-FORMATS = ("csv", "tsv", "json", "jsonl", "parquet", *PUBLISHED)
 
-
-class TitleEncoder(Protocol):
+class ProductEncoder(Protocol):
     """What the job needs of a model; a `Scorer` is one."""
 
     name: str
     fingerprint: str
 
-    def encode_titles(self, titles: Sequence[str]) -> Mapping[str, NDArray[Any]]:
-        """Title features by name, each (titles, ...)."""
+    def encode_products(self, products: Sequence[Product]) -> Mapping[str, NDArray[Any]]:
+        """Title features by name, each (products, ...)."""
         ...
 
 
@@ -85,12 +72,7 @@ class IndexSettings:
             raise SettingsError("engine opensearch needs a name to find its products by: --alias")
         if self.engine != "opensearch" and self.alias:
             raise SettingsError(f"an alias ({self.alias!r}) is only for engine opensearch; drop it")
-        if self.format is not None and self.format not in FORMATS:
-            raise SettingsError(
-                f"the format is {self.format!r}; expected one of {', '.join(FORMATS)}"
-            )
-        if self.format in PUBLISHED and self.columns:
-            raise SettingsError(f"format {self.format} has columns of its own; map none")
+        check_format(self.format, self.columns)
         if self.batch < 1:
             raise SettingsError(f"the batch is {self.batch}; expected at least 1")
 
@@ -111,7 +93,7 @@ class IndexReport:
 
 def build_index(
     settings: IndexSettings,
-    encoders: Sequence[TitleEncoder],
+    encoders: Sequence[ProductEncoder],
     on_progress: Callable[[int], None] = lambda products: None,
 ) -> IndexReport:
     """Index a catalog. `on_progress` is told how many products have been read, batch by batch.
@@ -132,7 +114,7 @@ def build_index(
 
 def _build(
     settings: IndexSettings,
-    encoders: Sequence[TitleEncoder],
+    encoders: Sequence[ProductEncoder],
     on_progress: Callable[[int], None],
     index: Path,
     started: float,
@@ -148,7 +130,12 @@ def _build(
         batch=settings.batch,
         models={encoder.name: encoder.fingerprint for encoder in encoders},
     )
-    reader = _reader(settings)
+    reader = open_catalog(
+        settings.catalog,
+        format=settings.format,
+        columns=settings.columns,
+        rejects=settings.rejects,
+    )
     resumed = encoded_rows(building, identity)
     if not resumed:
         shutil.rmtree(building, ignore_errors=True)
@@ -196,7 +183,7 @@ class _Encoding:
         self,
         products: Iterable[Product],
         store: TitleStoreWriter,
-        encoders: Sequence[TitleEncoder],
+        encoders: Sequence[ProductEncoder],
         identity: JobIdentity,
         folder: Path,
         encoded: int,
@@ -226,9 +213,8 @@ class _Encoding:
             yield from batch
 
     def _encode(self, batch: Sequence[Product]) -> None:
-        titles = [product.title for product in batch]
         for encoder in self._encoders:
-            self._store.add_features(encoder.name, encoder.encode_titles(titles))
+            self._store.add_features(encoder.name, encoder.encode_products(batch))
 
 
 def _load(
@@ -245,23 +231,7 @@ def _load(
     return [(each.position, f"{each.id}: {each.reason}") for each in report.failed]
 
 
-def _reader(settings: IndexSettings) -> CatalogReader:
-    published = PUBLISHED.get(settings.format or "")
-    if published is not None:
-        return published(settings.catalog, rejects=settings.rejects)
-    try:
-        mapping = ColumnMapping(**settings.columns)
-    except TypeError as error:
-        raise SettingsError(
-            f"columns are mapped for {sorted(settings.columns)}; expected fields of a product: "
-            f"{', '.join(ColumnMapping.__dataclass_fields__)}"
-        ) from error
-    return read_catalog(
-        settings.catalog, format=settings.format, mapping=mapping, rejects=settings.rejects
-    )
-
-
-def _require_retriever(settings: IndexSettings, encoders: Sequence[TitleEncoder]) -> None:
+def _require_retriever(settings: IndexSettings, encoders: Sequence[ProductEncoder]) -> None:
     names = [encoder.name for encoder in encoders]
     if settings.retriever not in names:
         raise SettingsError(

@@ -1,15 +1,17 @@
-"""Fixtures of the whole suite: a real OpenSearch node, once a session."""
+"""Fixtures of the whole suite, once a session: a real OpenSearch node, a tiny encoder."""
 
 from __future__ import annotations
 
 import functools
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 
 import pytest
 
+from qtr_rerank.artifact import SHIPPED
 from qtr_rerank.errors import QtrError
 from qtr_rerank.opensearch.node import LocalNode
 from qtr_rerank.opensearch.tools import missing_for_a_node
@@ -70,3 +72,26 @@ def _fault_of(settings: OpenSearchSettings) -> str:
 def opensearch_url(opensearch_settings: OpenSearchSettings) -> str:
     """Where the session's node answers."""
     return opensearch_settings.url
+
+
+@pytest.fixture(scope="session")
+def encoder(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A BERT of 30 k tokens and 32 dimensions, untrained: the shapes of a real one."""
+    torch = pytest.importorskip("torch", reason="training needs: pip install 'qtr-rerank[train]'")
+    transformers = pytest.importorskip("transformers")
+    folder = tmp_path_factory.mktemp("encoder")
+    config = transformers.BertConfig(
+        hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32
+    )
+    torch.manual_seed(0)
+    transformers.BertModel(config).save_pretrained(folder)
+    shutil.copyfile(SHIPPED / "twin" / "tokenizer.json", folder / "tokenizer.json")
+    transformers.PreTrainedTokenizerFast(
+        tokenizer_file=str(folder / "tokenizer.json"),
+        pad_token="[PAD]",
+        cls_token="[CLS]",
+        sep_token="[SEP]",
+        unk_token="[UNK]",
+        mask_token="[MASK]",
+    ).save_pretrained(folder)
+    return str(folder)

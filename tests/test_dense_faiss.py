@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -51,9 +52,11 @@ GRAPH = VectorSettings(exact_up_to=0, chunk=300)
     ("settings", "least"),
     [
         pytest.param(FLAT, 1.0, id="flat"),
-        pytest.param(VectorSettings(half=True), 0.95, id="flat half"),
+        pytest.param(VectorSettings(numbers="float16"), 0.95, id="flat float16"),
+        pytest.param(VectorSettings(numbers="int8"), 0.9, id="flat int8"),
         pytest.param(GRAPH, 0.95, id="graph"),
-        pytest.param(VectorSettings(exact_up_to=0, half=True), 0.9, id="graph half"),
+        pytest.param(VectorSettings(exact_up_to=0, numbers="float16"), 0.9, id="graph float16"),
+        pytest.param(VectorSettings(exact_up_to=0, numbers="int8"), 0.9, id="graph int8"),
     ],
 )
 @pytest.mark.parametrize("share", [None, 0.5, 0.02])
@@ -69,7 +72,9 @@ def test_finds_the_nearest(
     assert len({position for position, _ in found} & set(expected)) >= least * len(expected)
     scores = [score for _, score in found]
     assert scores == sorted(scores, reverse=True)
-    assert scores == pytest.approx([vectors[position] @ query for position, _ in found], abs=2e-3)
+    tolerance = 2e-2 if settings.numbers == "int8" else 2e-3
+    exact = [vectors[position] @ query for position, _ in found]
+    assert scores == pytest.approx(exact, abs=tolerance)
 
 
 @pytest.mark.parametrize("k", [1, 3, 7, 50])
@@ -126,10 +131,34 @@ def test_vectors_may_be_memory_mapped(tmp_path: Path) -> None:
     assert FaissDense.open(tmp_path / "titles.faiss").search(mapped[42], 1)[0][0] == 42
 
 
-def test_half_is_half_the_size(tmp_path: Path) -> None:
-    for name, half in (("whole", False), ("half", True)):
-        write_vectors(tmp_path / name, unit_vectors(1000), VectorSettings(half=half))
-    assert (tmp_path / "half").stat().st_size < 0.6 * (tmp_path / "whole").stat().st_size
+@pytest.mark.parametrize(("numbers", "share"), [("float16", 0.5), ("int8", 0.25)])
+def test_fewer_bits_are_a_smaller_file(tmp_path: Path, numbers: Any, share: float) -> None:
+    write_vectors(tmp_path / "whole", unit_vectors(1000))
+    write_vectors(tmp_path / "coded", unit_vectors(1000), VectorSettings(numbers=numbers))
+    assert (tmp_path / "coded").stat().st_size < (share + 0.1) * (tmp_path / "whole").stat().st_size
+
+
+def test_int8_finds_nearly_the_same_ten(tmp_path: Path) -> None:
+    """Of wide vectors, as a twin's: few near each other, and all numbers small."""
+    vectors, queries = unit_vectors(3000, 192), unit_vectors(50, 192, seed=8)
+    for numbers in ("float32", "int8"):
+        write_vectors(tmp_path / numbers, vectors, VectorSettings(numbers=numbers))  # type: ignore[arg-type]
+    whole, coded = FaissDense.open(tmp_path / "float32"), FaissDense.open(tmp_path / "int8")
+    shared = [
+        len(
+            {place for place, _ in whole.search(query, 10)}
+            & {place for place, _ in coded.search(query, 10)}
+        )
+        for query in queries
+    ]
+    assert np.mean(shared) >= 9.7
+
+
+def test_int8_keeps_numbers_that_no_early_chunk_had(build: Build) -> None:
+    vectors = np.repeat(unit_vectors(1), 50, axis=0) * 0.01
+    vectors[-1] *= -100
+    index = build(vectors, VectorSettings(numbers="int8", chunk=7))
+    assert index.search(vectors[-1], 1) == [(49, pytest.approx(1.0, abs=1e-2))]
 
 
 def test_a_vector_of_another_length_is_refused(build: Build) -> None:
@@ -152,6 +181,11 @@ def test_a_vector_that_is_not_finite_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="products 1 to 10 is not finite"):
         write_vectors(tmp_path / "titles.faiss", vectors)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_unknown_numbers_are_refused() -> None:
+    with pytest.raises(SettingsError, match=r"numbers is 'int4'.*int8"):
+        VectorSettings(numbers="int4")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("name", ["links", "build_width", "chunk"])

@@ -22,7 +22,8 @@ COMMANDS = {
     "sample": "qtr_rerank.cli.data:sample",
     "score": "qtr_rerank.cli.score:score",
     "search": "qtr_rerank.cli.search:search",
-    "teacher": "qtr_rerank.cli.train:teacher",
+    "teacher": "qtr_rerank.cli.teacher:teacher",
+    "train": "qtr_rerank.cli.recipe:train",
 }
 
 

@@ -1,0 +1,82 @@
+"""Recipe: the settings of every stage, together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from qtr_rerank.errors import SettingsError
+from qtr_rerank.students import KINDS
+from qtr_rerank.students.configurations import DistillSettings, configuration
+from qtr_rerank.teacher.finetune import FinetuneSettings
+from qtr_rerank.teacher.pairs import PairSettings
+from qtr_rerank.teacher.score import ScoreSettings
+from qtr_rerank.template import DEFAULT_READS, ProductText
+
+DEFAULT_ENCODER = "sentence-transformers/all-MiniLM-L6-v2"
+# Name -> queries made from titles (about five pairs each), pairs that the teacher is trained on.
+SIZES: Mapping[str, tuple[int, int]] = {
+    "small": (12_000, 10_000),
+    "medium": (60_000, 45_000),
+    "large": (200_000, 90_000),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class RecipeSettings:
+    """How a catalog is learnt. `reads` is the template of what models read of a product,
+    `students` maps kinds to how each is trained; `held_out_queries` are kept aside to measure on
+    where there are no judgments, and `dense` has some pairs found by meaning, which takes time in
+    proportion to queries times products.
+    """
+
+    pairs: PairSettings
+    teacher: FinetuneSettings
+    students: Mapping[str, DistillSettings]
+    reads: str = DEFAULT_READS
+    held_out_queries: int = 300
+    dense: bool = True
+    scoring: ScoreSettings = field(default_factory=ScoreSettings)
+
+    def __post_init__(self) -> None:
+        ProductText(self.reads)
+        if not self.students:
+            raise SettingsError(f"no students to train; there are {sorted(KINDS)}")
+        if self.held_out_queries < 1:
+            raise SettingsError(
+                f"held_out_queries={self.held_out_queries}; expected at least 1 to measure on"
+            )
+
+    @property
+    def encoder(self) -> str:
+        """What the teacher starts from; it gives the cosines and the students' vocabulary, too."""
+        return self.teacher.encoder
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain JSON types."""
+        return asdict(self)
+
+
+def recipe_settings(
+    size: str = "medium",
+    *,
+    encoder: str = DEFAULT_ENCODER,
+    students: Sequence[str] = tuple(KINDS),
+    reads: str = DEFAULT_READS,
+    epochs: int | None = None,
+    seed: int = 7,
+) -> RecipeSettings:
+    """The settings of a preset. `epochs` is that of every student; None leaves each its own.
+
+    Raises SettingsError for an unknown size or kind of student.
+    """
+    if size not in SIZES:
+        raise SettingsError(f"the size is {size!r}; expected one of {', '.join(SIZES)}")
+    queries, weak_pairs = SIZES[size]
+    return RecipeSettings(
+        pairs=PairSettings(generated_queries=queries, seed=seed),
+        teacher=FinetuneSettings(encoder=encoder, weak_pairs=weak_pairs, seed=seed),
+        students={kind: configuration(kind, seed=seed, epochs=epochs) for kind in students},
+        reads=reads,
+    )
