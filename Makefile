@@ -17,12 +17,12 @@ TORCH_INDEX := https://download.pytorch.org/whl/cpu
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint dev opensearch clean
+.PHONY: help demo test lint dev opensearch data-named experiment-homedepot experiment-latency experiment-sst2 clean
 
 help:  ## Show this list
-	@sed -n 's/^\([a-z]*\):.*##  *\(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-16s %s\n", $$1, $$2}'
+	@sed -n 's/^\([a-z0-9-]*\):.*##  *\(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-25s %s\n", $$1, $$2}'
 	@echo
-	@echo "Variables: PYTHON=$(PYTHON) PORT=$(PORT) OPENSEARCH_PORT=$(OPENSEARCH_PORT) PYTEST_ARGS=..."
+	@echo "Variables: PYTHON=$(PYTHON) PORT=$(PORT) OPENSEARCH_PORT=$(OPENSEARCH_PORT) PYTEST_ARGS=... QTR_DATA_DIR=... ENCODER=..."
 
 demo: $(INDEX)/index.json  ## Serve the search page over the sample catalog (PORT=8000)
 	@exec $(RUN) -m demo --index $(INDEX) --port $(PORT)
@@ -40,6 +40,20 @@ dev: .venv-dev/installed  ## Only set up .venv-dev, with everything to train and
 
 opensearch: .venv/opensearch  ## Run a local OpenSearch node until Ctrl-C (OPENSEARCH_PORT=9200)
 	@exec $(RUN) -m qtr_rerank.opensearch.node --port $(OPENSEARCH_PORT)
+
+# Asked before anything is installed.
+data-named:
+	@test -d "$(QTR_DATA_DIR)" || { \
+	  echo "make: QTR_DATA_DIR is '$(QTR_DATA_DIR)'; set it to the folder of the data sets: make $(MAKECMDGOALS) QTR_DATA_DIR=..." >&2; exit 1; }
+
+experiment-homedepot: data-named .venv-dev/installed  ## Teachers, students, rivals on Home Depot (same variables)
+	@$(DEV)/python -m experiments.homedepot
+
+experiment-latency: .venv-dev/installed  ## Milliseconds beside BERT-Base, MiniLM and TinyBERT; nothing else may run
+	@PATH="$(CURDIR)/$(DEV):$$PATH" experiments/latency.sh
+
+experiment-sst2: data-named .venv-dev/installed  ## BERT2DNN on SST-2 (QTR_DATA_DIR=..., ENCODER=...)
+	@$(DEV)/python -m experiments.sst2
 
 clean:  ## Remove what the other targets installed and generated
 	rm -rf .venv .venv-dev $(CACHE) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

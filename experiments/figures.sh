@@ -10,12 +10,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 WORK=${WORK:-runs/figures}
 mkdir -p "$WORK" results
 
-qtr models --json | python -c '
-import json, sys
-keep = ("name", "kind", "bytes", "fingerprint")
-rows = [{key: row[key] for key in keep} for row in json.load(sys.stdin)]
-print(json.dumps(rows, indent=2))' > results/models.json
-qtr bench --seconds 3 --json > results/latency.json
+experiments/latency.sh
 
 qtr sample "$WORK/shop" > /dev/null
 python -m indexer "$WORK/shop/catalog.jsonl" --index "$WORK/shop/index"
