@@ -28,6 +28,7 @@ from qtr_rerank.students.bert2dnn import Bert2DnnSettings  # noqa: E402
 from qtr_rerank.students.bert_bilstm import BertBiLstmSettings  # noqa: E402
 from qtr_rerank.students.configurations import CONFIGURATIONS  # noqa: E402
 from qtr_rerank.students.dataset import PairIds  # noqa: E402
+from qtr_rerank.students.losses import in_batch_contrast  # noqa: E402
 from qtr_rerank.students.twinbert import TwinSettings  # noqa: E402
 
 ROWS = st.lists(st.integers(1, 5), max_size=7)
@@ -239,3 +240,16 @@ def test_float_tables_are_larger_and_score_as_trained(tmp_path: Path) -> None:
     found = [Scorer(each).score_texts("red mug", ["mug of red tin"])[0] for each in (whole, coded)]
     assert found[0] == pytest.approx(expected, abs=1e-3)
     assert found[1] == pytest.approx(expected, abs=5e-2)
+
+
+def test_a_clearly_less_relevant_title_of_the_query_is_a_negative() -> None:
+    query = torch.nn.functional.normalize(torch.tensor([[1.0, 0.0], [1.0, 0.0]]), dim=1)
+    titles = torch.nn.functional.normalize(torch.tensor([[1.0, 0.2], [1.0, -0.1]]), dim=1)
+    one, two = torch.tensor([4, 4]), torch.tensor([0, 1])
+
+    def loss(chances: list[float]) -> float:
+        return float(in_batch_contrast(query, titles, one, two, torch.tensor(chances)))
+
+    assert loss([0.9, 0.1]) > 0.5  # the wrong title is the nearer one
+    assert loss([0.9, 0.8]) < 1e-3  # about as good: no negative
+    assert loss([0.2, 0.1]) == 0.0  # nothing to draw the query to

@@ -53,7 +53,6 @@ def synthesize(
 ) -> None:
     """Pairs without labels: queries, given or made from TITLES, with titles found for them."""
     from qtr_rerank.data.any_catalog import open_catalog, product_texts
-    from qtr_rerank.data.pair_tables import read_table, texts
     from qtr_rerank.data.texts import read_texts
     from qtr_rerank.teacher.pairs import PairSettings
     from qtr_rerank.teacher.prepare import write_transfer_set
@@ -65,20 +64,51 @@ def synthesize(
         catalog = open_catalog(path, columns={} if column == "title" else {"title": column})
         return product_texts(catalog, ProductText(reads), sources).values()
 
-    avoided = {q for path in keep_out for q in texts(read_table(path, ["query"]), "query")}
-    given = (
-        query
-        for path in query_files
-        for query in read_texts(path, "query", query_sources)
-        if query not in avoided
-    )
     count = write_transfer_set(
         (title for path in titles for title in read(path)),
-        given,
+        _given_queries(query_files, query_sources, keep_out),
         out,
         PairSettings(generated_queries=generated, size=size, seed=seed),
         dense_encoder,
         ProductText(reads).template if reads else DEFAULT_READS,
+    )
+    click.echo(f"{count:,} pairs -> {out}")
+
+
+@pairs.command("words")
+@click.argument("titles", nargs=-1, type=IN_PATH)
+@click.option("--encoder", required=True, help="Its vocabulary and its sense of words are used.")
+@click.option("--column", default="title", show_default=True, help="Column that holds the titles.")
+@click.option("--source", "sources", multiple=True, help="Keep only rows of this `source`.")
+@click.option("--queries", "query_files", multiple=True, type=IN_PATH, help="Real queries.")
+@click.option("--query-source", "query_sources", multiple=True, help="As --source, for queries.")
+@click.option("--keep-out", multiple=True, type=IN_PATH, help="Judged pairs; avoid their queries.")
+@click.option("--size", default=150_000, show_default=True, help="Pairs to write.")
+@click.option("--seed", default=7, show_default=True)
+@click.option("-o", "--out", required=True, type=OUT_PATH, help="Parquet file to write.")
+def word_pairs(
+    titles: tuple[Path, ...],
+    encoder: str,
+    column: str,
+    sources: tuple[str, ...],
+    query_files: tuple[Path, ...],
+    query_sources: tuple[str, ...],
+    keep_out: tuple[Path, ...],
+    size: int,
+    seed: int,
+    out: Path,
+) -> None:
+    """Pairs without labels of words that TITLES lack, for shops of other kinds."""
+    from qtr_rerank.data.texts import read_texts
+    from qtr_rerank.teacher.prepare import write_word_pairs
+    from qtr_rerank.teacher.word_pairs import WordPairSettings
+
+    count = write_word_pairs(
+        encoder,
+        (title for path in titles for title in read_texts(path, column, sources)),
+        _given_queries(query_files, query_sources, keep_out),
+        out,
+        WordPairSettings(pairs=size, seed=seed),
     )
     click.echo(f"{count:,} pairs -> {out}")
 
@@ -202,6 +232,18 @@ def export(student: Path, name: str | None, card: Path | None, tables: Any, out:
     text = card.read_text() if card else ""
     artifact = export_student(student, out, name=name, card=text, tables=tables)
     click.echo(f"{artifact.name} {artifact.fingerprint[:12]} -> {out}")
+
+
+def _given_queries(
+    files: Iterable[Path], sources: tuple[str, ...], keep_out: Iterable[Path]
+) -> Iterable[str]:
+    """Queries of files, without those of judged pairs that are to be measured on."""
+    from qtr_rerank.data.pair_tables import read_table, texts
+    from qtr_rerank.data.texts import read_texts
+
+    avoided = {q for path in keep_out for q in texts(read_table(path, ["query"]), "query")}
+    for path in files:
+        yield from (q for q in read_texts(path, "query", sources) if q not in avoided)
 
 
 def need_training() -> None:

@@ -23,7 +23,8 @@ class DistillSettings:
     """How a student is trained. `gold_share`: how far a judged pair's target moves from the
     teacher's probability to the judges' label (1: hard labels, no teacher is read for them);
     `gold_repeats`: sights of a judged pair for one of a transfer pair; `contrast`: weight of the
-    in-batch loss (towers with vectors only).
+    in-batch loss (towers with vectors only), whose negatives `hard_negatives` makes harder: the
+    pairs of a query are read in one batch.
     """
 
     student: StudentSettings
@@ -37,6 +38,7 @@ class DistillSettings:
     gold_share: float = 0.5
     gold_repeats: int = 4
     contrast: float = 0.0
+    hard_negatives: bool = False
     held_out_share: float = 0.03
     seed: int = 7
 
@@ -47,6 +49,11 @@ class DistillSettings:
             raise SettingsError(f"temperature={self.temperature}; expected above 0")
         if not 0.0 <= self.gold_share <= 1.0:
             raise SettingsError(f"gold_share={self.gold_share}; expected 0 to 1")
+
+    @property
+    def by_query(self) -> bool:
+        """Whether the pairs of a query must stand together in a batch."""
+        return self.loss == "margin_mse" or self.hard_negatives
 
 
 CONFIGURATIONS: dict[str, dict[str, DistillSettings]] = {
@@ -74,7 +81,9 @@ CONFIGURATIONS: dict[str, dict[str, DistillSettings]] = {
     },
     "match": {"default": DistillSettings(MatchSettings())},
     "twin": {
-        "default": DistillSettings(TwinSettings(), epochs=3, contrast=0.5, learning_rate=1e-3),
+        "default": DistillSettings(
+            TwinSettings(), epochs=3, contrast=0.5, hard_negatives=True, learning_rate=1e-3
+        ),
         # The relevance model of the paper; `--set student.crossing=cos` makes the retrieval one.
         # How long and how fast it was trained is not published.
         "paper": DistillSettings(

@@ -6,6 +6,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, mse_loss
 
+# Of the teacher's probability: what is no positive, and how far below one a hard negative lies.
+_NOT_RELEVANT = 0.3
+_CLEARLY_LESS = 0.3
+
 
 def soft_cross_entropy(logits: Tensor, teacher_logits: Tensor, temperature: float) -> Tensor:
     """Cross-entropy against sigmoid(teacher_logit / T); the student's logit is not divided.
@@ -39,20 +43,24 @@ def in_batch_contrast(
     title_vectors: Tensor,
     query_places: Tensor,
     title_places: Tensor,
-    relevance: Tensor,
+    chances: Tensor,
     scale: float = 20.0,
 ) -> Tensor:
-    """Each query against the titles of the whole batch, weighted by its relevance (InfoNCE).
+    """Each query against the titles of the whole batch (InfoNCE), the more the more relevant.
 
-    Vectors are (pairs, dim) of length 1, `*_places` say which rows are the same text: a title
-    that stands for the same query or the same title elsewhere in the batch is no negative.
+    Vectors are (pairs, dim) of length 1, `*_places` say which rows are the same text, `chances`
+    (pairs,) are the teacher's probabilities. Negatives are the titles of other queries, and of
+    the same query those that the teacher holds for clearly less relevant: they were fetched for
+    it, and are the hard ones (Karpukhin et al. 2020, arXiv 2004.04906, section 3.2).
     """
     scores = scale * query_vectors @ title_vectors.T
     same_title = title_places[:, None] == title_places[None, :]
     same_query = query_places[:, None] == query_places[None, :]
+    no_worse = chances[None, :] > chances[:, None] - _CLEARLY_LESS
     own = torch.eye(len(scores), dtype=torch.bool, device=scores.device)
-    scores = scores.masked_fill((same_title | same_query) & ~own, -1e4)
+    scores = scores.masked_fill((same_title | (same_query & no_worse)) & ~own, -1e4)
     losses = cross_entropy(
         scores, torch.arange(len(scores), device=scores.device), reduction="none"
     )
+    relevance = (chances - _NOT_RELEVANT).clamp(min=0.0)
     return (losses * relevance).sum() / relevance.sum().clamp(min=1e-6)

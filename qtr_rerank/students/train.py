@@ -73,7 +73,7 @@ def distill(
     for epoch in range(settings.epochs):
         started, total, done = time.monotonic(), 0.0, 0
         student.train()
-        draw = _query_batches if settings.loss == "margin_mse" else _batches
+        draw = _query_batches if settings.by_query else _batches
         for places in draw(pairs, training, settings.batch, chance):
             loss = _loss(student, pairs, places, settings)
             if not torch.isfinite(loss):
@@ -172,9 +172,8 @@ def _loss(student: Student, pairs: PairIds, places: Tensor, settings: DistillSet
     else:
         loss = soft_cross_entropy(logits, target, settings.temperature)
     if settings.contrast and isinstance(student, Twin):
-        relevance = torch.sigmoid(target).clamp(min=0.3) - 0.3
         loss = loss + settings.contrast * in_batch_contrast(
-            query["vector"], title["vector"], query_rows, title_rows, relevance
+            query["vector"], title["vector"], query_rows, title_rows, torch.sigmoid(target)
         )
     return loss
 
@@ -197,7 +196,7 @@ def _batches(
 def _query_batches(
     pairs: PairIds, places: Tensor, size: int, chance: np.random.Generator
 ) -> Iterator[Tensor]:
-    """Batches in which the pairs of a query stand together, for losses that compare them."""
+    """Batches in which the pairs of a query stand together, to be compared with each other."""
     order = torch.from_numpy(chance.permutation(len(pairs.queries)))[pairs.query_of[places]]
     batches = torch.split(places[order.argsort(stable=True)], size)
     for number in chance.permutation(len(batches)):

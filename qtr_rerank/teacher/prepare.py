@@ -19,6 +19,7 @@ from qtr_rerank.retrieve.lexical_tantivy import TantivyLexical
 from qtr_rerank.teacher.augment import AugmentSettings, augment
 from qtr_rerank.teacher.lexical import Coverage
 from qtr_rerank.teacher.pairs import DenseSearch, PairSettings, TransferPair, make_pairs
+from qtr_rerank.teacher.word_pairs import WordPairSettings, make_word_pairs
 from qtr_rerank.template import DEFAULT_READS, ProductText
 
 
@@ -56,6 +57,34 @@ def write_transfer_set(
         )
         index.close()
     _write_pairs(pairs, coverage, out, reads)
+    return len(pairs)
+
+
+def write_word_pairs(
+    encoder: str,
+    titles: Iterable[str],
+    given_queries: Iterable[str],
+    out: Path,
+    settings: WordPairSettings,
+) -> int:
+    """Write pairs of the words of an encoder's vocabulary (see `teacher.word_pairs`); how many.
+
+    Columns as `write_transfer_set`.
+    """
+    from qtr_rerank.teacher.encoders import encode_texts, load_tokenizer  # torch: only here
+
+    tokens = load_tokenizer(encoder).get_vocab()
+    distinct_titles = list(dict.fromkeys(titles))
+    pairs = list(
+        make_word_pairs(
+            sorted(tokens, key=lambda token: int(tokens[token])),
+            distinct_titles,
+            list(dict.fromkeys(given_queries)),
+            lambda texts: encode_texts(encoder, texts),
+            settings,
+        )
+    )
+    _write_pairs(pairs, Coverage(distinct_titles), out, DEFAULT_READS)
     return len(pairs)
 
 
