@@ -35,13 +35,27 @@ step "$RUNS/teacher-1/teacher.json" qtr teacher finetune --encoder "$ENCODER" \
 step "$RUNS/teacher/teacher.json" qtr teacher finetune --encoder "$RUNS/teacher-1" \
   --weak "$RUNS/labelled.parquet" --weak-pairs 12000 --gold "$RUNS/icecat-train.parquet" \
   --gold "$RUNS/sample.parquet" --gold-repeats 1 --learning-rate 3e-5 -o "$RUNS/teacher"
+# Words that the titles above lack, so that a shop of another kind is not all news to a student.
+step "$RUNS/words.parquet" qtr pairs words "$QTR_DATA_DIR/unlabelled/titles.tsv.gz" \
+  --source icecat --source wdc --source er_magellan --encoder "$ENCODER" \
+  --queries "$QTR_DATA_DIR/unlabelled/queries.tsv.gz" --query-source wands --query-source icecat \
+  --keep-out "$RUNS/icecat-dev.parquet" -o "$RUNS/words.parquet"
+step "$RUNS/words-labelled.parquet" qtr pairs label "$RUNS/words.parquet" \
+  --encoder "$ENCODER" -o "$RUNS/words-labelled.parquet"
 # Scoring resumes by itself, shard by shard.
-for pairs in icecat-train sample labelled; do
+for pairs in icecat-train sample labelled words-labelled; do
   qtr teacher score "$RUNS/teacher" "$RUNS/$pairs.parquet" -o "$RUNS/$pairs-scores"
 done
-for kind in bert2dnn bert-bilstm twin; do
-  step "$RUNS/$kind/student.json" qtr distill "$kind" --scores "$RUNS/labelled-scores" \
-    --gold "$RUNS/icecat-train-scores" --gold "$RUNS/sample-scores" --encoder "$ENCODER" -o "$RUNS/$kind"
+# On shops that the teacher has not seen, a little of the bi-encoder and of plain coverage makes it
+# better: two logits for a cosine of 1, one for full coverage, then brought to the teacher's scale.
+for pairs in labelled words-labelled; do
+  step "$RUNS/$pairs-mixed.parquet" qtr teacher mix "$RUNS/$pairs-scores" \
+    --mixture experiments/mixture.json -o "$RUNS/$pairs-mixed.parquet"
+done
+for kind in match bert2dnn bert-bilstm twin; do
+  step "$RUNS/$kind/probes.json" qtr distill "$kind" --scores "$RUNS/labelled-mixed.parquet" \
+    --scores "$RUNS/words-labelled-mixed.parquet" --gold "$RUNS/icecat-train-scores" \
+    --gold "$RUNS/sample-scores" --encoder "$ENCODER" -o "$RUNS/$kind"
   qtr export "$RUNS/$kind" --card experiments/card.md -o "$MODELS/$kind"
 done
 qtr models

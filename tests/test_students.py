@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qtr_rerank.artifact import SHIPPED
+from qtr_rerank.artifact import SHIPPED, ArtifactConfig
 from qtr_rerank.errors import SettingsError
 from qtr_rerank.features.vocabulary import build_vocabulary, load_vocabulary
 from qtr_rerank.runtime.scorer import Scorer
@@ -21,11 +21,13 @@ from qtr_rerank.runtime.scorer import Scorer
 torch = pytest.importorskip("torch", reason="training needs: pip install 'qtr-rerank[train]'")
 from safetensors.torch import save_file  # noqa: E402
 
+from qtr_rerank.export.card import model_card  # noqa: E402
 from qtr_rerank.export.to_onnx import export_student  # noqa: E402
 from qtr_rerank.students import KINDS, student_kind  # noqa: E402
 from qtr_rerank.students.base import MatchSignals, Student, TokenEmbedding  # noqa: E402
 from qtr_rerank.students.bert2dnn import Bert2DnnSettings  # noqa: E402
 from qtr_rerank.students.bert_bilstm import BertBiLstmSettings  # noqa: E402
+from qtr_rerank.students.calibrate import calibrate  # noqa: E402
 from qtr_rerank.students.configurations import CONFIGURATIONS  # noqa: E402
 from qtr_rerank.students.dataset import PairIds  # noqa: E402
 from qtr_rerank.students.losses import in_batch_contrast  # noqa: E402
@@ -253,3 +255,29 @@ def test_a_clearly_less_relevant_title_of_the_query_is_a_negative() -> None:
     assert loss([0.9, 0.1]) > 0.5  # the wrong title is the nearer one
     assert loss([0.9, 0.8]) < 1e-3  # about as good: no negative
     assert loss([0.2, 0.1]) == 0.0  # nothing to draw the query to
+
+
+def test_calibration_is_measured_with_the_line_of_the_other_half() -> None:
+    chance = torch.Generator().manual_seed(3)
+    truth = torch.randn(4000, generator=chance)
+    groups = torch.arange(4000) // 10
+    well = calibrate(3.0 * truth + 1.0, torch.sigmoid(truth), groups)
+    assert (well.scale, well.bias) == pytest.approx((1 / 3, -1 / 3), abs=1e-3)
+    assert (well.ece, well.pairs) == (pytest.approx(0.0, abs=1e-3), 4000)
+    assert sum(each.pairs for each in well.bins) == 4000
+    # Halves that disagree: a line fitted on the same pairs would not show it.
+    odd = groups % 2 == 1
+    torn = calibrate(torch.zeros(4000), torch.where(odd, 0.9, 0.1), groups)
+    assert torn.ece == pytest.approx(0.8, abs=0.01)
+
+
+def test_a_reliability_diagram_shows_what_was_said_and_what_was() -> None:
+    bins = [
+        {"low": 0.0, "high": 0.5, "pairs": 1_200, "confidence": 0.1, "accuracy": 0.3},
+        {"low": 0.5, "high": 1.0, "pairs": 0, "confidence": 0.75, "accuracy": 0.75},
+    ]
+    training = {"reliability": {"ece": 0.2, "pairs": 1_200, "bins": bins}}
+    card = model_card(ArtifactConfig("mine", "match", 16, 32, training=training), "By hand.")
+    assert "0.0-0.5  0.100  0.300    1,200  |#####          o\n" in card
+    assert "0.5-1.0" not in card
+    assert '"ece"' not in card

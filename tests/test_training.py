@@ -93,7 +93,9 @@ def test_a_student_learns_exports_and_orders_unseen_pairs(
     settings = replace(configuration(kind), student=student, epochs=6, batch=64, learning_rate=2e-2)
     distill(kind, [pairs], [pairs], encoder, tmp_path / "student", settings)
     artifact = export_student(tmp_path / "student", tmp_path / "artifact", card="Made in a test.")
-    assert "Made in a test." in (artifact.path / "README.md").read_text()
+    card = (artifact.path / "README.md").read_text()
+    assert "Made in a test." in card
+    assert "Expected calibration error 0." in card
     assert artifact.config.training["seed"] == 7
     scorer = Scorer(artifact)
     logits = scorer.score_texts("lamp", ["kettle lamp mug", "desk shoe mug"])

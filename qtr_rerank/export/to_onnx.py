@@ -68,7 +68,7 @@ def export_student(
             calibration=Calibration(**meta["calibration"]),
             reads=meta.get("reads", DEFAULT_READS),
             student=meta["student"],
-            training=meta["training"] | {"tables": tables},
+            training=meta["training"] | {"tables": tables, "reliability": meta.get("reliability")},
             vocabulary=named,
         )
         (folder / CARD).write_text(model_card(config, card), encoding="utf-8")

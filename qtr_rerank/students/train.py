@@ -22,7 +22,7 @@ from qtr_rerank.features.vocabulary import Reads, Vocabulary, build_vocabulary
 from qtr_rerank.features.wordpiece import WordPiece
 from qtr_rerank.students import student_kind
 from qtr_rerank.students.base import MatchSignals, Student, StudentSettings
-from qtr_rerank.students.calibrate import fit_platt
+from qtr_rerank.students.calibrate import calibrate, fit_platt
 from qtr_rerank.students.configurations import DistillSettings
 from qtr_rerank.students.dataset import PairIds, read_pair_ids
 from qtr_rerank.students.losses import (
@@ -236,14 +236,17 @@ def _save(
     )
     vocabulary.save(out)
     logits = _logits(student, pairs, held_out, settings.batch)
-    scale, bias = fit_platt(logits, torch.sigmoid(pairs.target_logit[held_out]))
+    asked = pairs.query_of[held_out]
+    groups = asked if bool((asked != asked[0]).any()) else pairs.title_of[held_out]
+    found = asdict(calibrate(logits, torch.sigmoid(pairs.target_logit[held_out]), groups))
     training = asdict(settings)
     fields = {
         "kind": kind,
         "tokens": len(vocabulary),
         "student": training.pop("student"),
         "training": training | asdict(report),
-        "calibration": {"scale": scale, "bias": bias},
+        "calibration": {"scale": found.pop("scale"), "bias": found.pop("bias")},
+        "reliability": found,
         "reads": pairs.reads,
     }
     (out / "student.json").write_text(json.dumps(fields, indent=2) + "\n", encoding="utf-8")
