@@ -31,7 +31,7 @@ from qtr_rerank.runtime.scorer import Scorer
 from qtr_rerank.search import SearchEngine
 from qtr_rerank.trec import trec_query_id
 
-MODELS = ("bert-bilstm", "bert2dnn", "twin")
+MODELS = ("match", "bert-bilstm", "bert2dnn", "twin")
 DEPTH = 100
 Judged = dict[str, dict[str, float]]
 Figures = dict[str, dict[str, float]]

@@ -12,7 +12,7 @@ import click
 
 from qtr_rerank.errors import QtrError, SettingsError
 
-DEFAULT_MODELS = "twin,bert-bilstm,bert2dnn"
+DEFAULT_MODELS = "twin,match"
 DEFAULT_ALIAS = "catalog"
 
 

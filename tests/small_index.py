@@ -11,7 +11,7 @@ from qtr_rerank.data.sample import sample_catalog
 from qtr_rerank.records import Product
 from qtr_rerank.runtime.scorer import Scorer
 
-MODELS = ("twin", "bert-bilstm", "bert2dnn")
+MODELS = ("twin", "match", "bert-bilstm", "bert2dnn")
 
 
 def small_catalog(products: int = 300) -> list[Product]:

@@ -11,7 +11,7 @@ import pytest
 from qtr_rerank.artifact import SHIPPED, Artifact, Calibration, shipped_names
 from qtr_rerank.errors import ArtifactError
 
-SHIPPED_MODELS = ["bert-bilstm", "bert2dnn", "twin"]
+SHIPPED_MODELS = ["bert-bilstm", "bert2dnn", "match", "twin"]
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def copy(tmp_path: Path) -> Path:
     return Path(shutil.copytree(SHIPPED / "bert2dnn", tmp_path / "bert2dnn"))
 
 
-def test_the_package_ships_the_three_students() -> None:
+def test_the_package_ships_the_four_students() -> None:
     assert set(SHIPPED_MODELS) <= set(shipped_names())
 
 
@@ -68,7 +68,7 @@ def test_another_schema_names_both_versions(copy: Path) -> None:
 
 
 def test_an_unknown_name_lists_the_known_ones() -> None:
-    with pytest.raises(ArtifactError, match=r"'bert-lstm'.*bert-bilstm.*bert2dnn.*twin"):
+    with pytest.raises(ArtifactError, match=r"'bert-lstm'.*bert-bilstm.*bert2dnn.*match.*twin"):
         Artifact.load("bert-lstm")
 
 

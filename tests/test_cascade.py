@@ -13,9 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from indexer.__main__ import DEFAULT_MODELS
 from qtr_rerank.errors import SettingsError
 from qtr_rerank.records import Candidate
-from qtr_rerank.rerank.cascade import BLOCK, Stage, StageSettings, run_cascade
+from qtr_rerank.rerank.cascade import BLOCK, DEFAULT_CASCADE, Stage, StageSettings, run_cascade
 
 
 @dataclass
@@ -210,3 +211,7 @@ def test_a_limit_cuts_the_same_order(logits: list[int], limit: int) -> None:
     everything = run_cascade("q", candidates(len(logits)), places, stages).ranked
     cut = run_cascade("q", candidates(len(logits)), places, stages, limit=limit).ranked
     assert cut == everything[:limit]
+
+
+def test_an_index_made_by_default_has_what_the_default_cascade_reads() -> None:
+    assert {stage.model for stage in DEFAULT_CASCADE} <= set(DEFAULT_MODELS.split(","))

@@ -67,7 +67,7 @@ def test_a_file_that_is_no_pairs_is_refused_by_name(
 def test_models_lists_names_sizes_and_verifies() -> None:
     result = CliRunner().invoke(cli, ["models", "--json"], catch_exceptions=False)
     rows = {row["name"]: row for row in json.loads(result.output)}
-    assert {"bert-bilstm", "bert2dnn", "twin"} <= set(rows)
+    assert {"bert-bilstm", "bert2dnn", "match", "twin"} <= set(rows)
     assert all(len(row["fingerprint"]) == 64 and row["bytes"] > 1e5 for row in rows.values())
 
 

@@ -17,7 +17,7 @@ import pytest
 from qtr_rerank.cli import COMMANDS
 
 ROOT = Path(__file__).resolve().parent.parent
-MODELS = {"twin", "bert-bilstm", "bert2dnn"}
+MODELS = {"twin", "match", "bert-bilstm", "bert2dnn"}
 HEAVY = ("torch", "transformers", "numpy", "onnxruntime", "faiss", "tantivy")
 # No editable install or source tree may stand in for what the wheel lacks.
 ENVIRONMENT = {

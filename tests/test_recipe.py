@@ -139,7 +139,7 @@ def test_an_index_takes_the_folder_of_models(trained: Trained, tmp_path: Path) -
     assert result.exit_code == 0, result.output
     manifest = IndexManifest.load(tmp_path / "index")
     # The others are those of the package.
-    assert set(manifest.models) >= {"twin", "bert-bilstm", "bert2dnn"}
+    assert set(manifest.models) >= {"twin", "match"}
     assert manifest.models["bert2dnn"] == Artifact.load(trained.out / "bert2dnn").fingerprint
     cascade = [StageSettings("bert2dnn", depth=100)]
     with SearchEngine.open(tmp_path / "index", cascade=cascade) as engine:

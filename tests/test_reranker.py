@@ -20,7 +20,7 @@ from tests.small_index import build_small_index
 TITLES = ["Phone case, clear", "USB-C charger 20 W for phones", "Garden hose 20 m", "Phone case"]
 
 
-@pytest.fixture(scope="module", params=["bert-bilstm", "bert2dnn"])
+@pytest.fixture(scope="module", params=["bert-bilstm", "bert2dnn", "match"])
 def reranker(request: pytest.FixtureRequest) -> Reranker:
     return Reranker.load(request.param)
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from qtr_rerank.runtime.scorer import Scorer
 
-NAMES = ["bert-bilstm", "bert2dnn", "twin"]
+NAMES = ["bert-bilstm", "bert2dnn", "match", "twin"]
 TITLES = [
     "USB-C to USB-C cable 2 m black",
     "Leather phone case for Galaxy S10",

@@ -22,7 +22,7 @@ Document = str | Product | Mapping[str, Any]
 class Reranker:
     """A student ready to order documents. Safe to share between threads.
 
-        Reranker.load("bert-bilstm").rerank("usb c cable", ["USB-C cable 2 m", "Phone case"])
+        Reranker.load("match").rerank("usb c cable", ["USB-C cable 2 m", "Phone case"])
 
     With an index, `rerank_ids` uses the stored title features: titles are not read again.
     """

@@ -16,7 +16,7 @@ from qtr_rerank.runtime.session import Arrays, Session
 from qtr_rerank.template import ProductText
 
 # Titles encoded at once, and pairs scored at once: memory stays bounded whatever is asked.
-ENCODE_BATCH = 64
+ENCODE_BATCH = 32
 SCORE_BATCH = 2048
 
 
