@@ -6,7 +6,7 @@
 # Run it on a machine that does nothing else: latencies are in it.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-: "${QTR_DATA_DIR:?set it to the folder that holds icecat/}"
+: "${QTR_DATA_DIR:?set it to the folder that holds icecat/ and homedepot/}"
 WORK=${WORK:-runs/figures}
 mkdir -p "$WORK" results
 
@@ -22,4 +22,5 @@ qtr search "$WORK/shop/index" --queries "$WORK/shop/queries.csv" -k 100 \
   > results/sample.json
 
 python experiments/icecat.py "$QTR_DATA_DIR/icecat" --work "$WORK/icecat" -o results/icecat.json
+python -m experiments.zero_shot --work "$WORK/zero-shot"
 python experiments/tables.py

@@ -119,9 +119,9 @@ def _teachers(report: Mapping[str, Any]) -> list[str]:
         "### Teachers",
         table(["teacher", "loss, held out", *MEASURES], rows + baselines),
         "The loss is on training queries that no teacher learnt from; by it the teacher of all "
-        "that follows was chosen. The mixture's weights are fitted on each half of the development "
-        "queries for the other, since no other pairs are new to the teacher: it shows what mixing "
-        "adds, and no student learns from it.",
+        "that follows was chosen from the first two. The mixture's weights are fitted on each half "
+        "of the development queries for the other, since no other pairs are new to the teacher: it "
+        "shows what mixing adds, and no student learns from it.",
         "nDCG@10 by what is taken for the gain, of the judged lists:",
         table(
             ["gain", "random", "BM25", "teacher"],

@@ -25,7 +25,11 @@ from qtr_rerank.data.pair_tables import read_table, texts, write_table
 from qtr_rerank.errors import DataError
 
 TEACHERS = ("plain", "ebert", "stacked")
-SHAPES = ("2x128", "4x312")
+# A step of the larger one costs ten of the smaller's.
+RIVAL_EPOCHS = {"2x128": 3, "4x312": 1}
+SHAPES = tuple(RIVAL_EPOCHS)
+# Of 41,517 judged pairs beside 200,000 others; students and rivals alike.
+GOLD_REPEATS = 2
 PRECISIONS = ("fp32", "int8")
 RIVALS = Program("python -m experiments.rivals", rivals.main)
 _GENERATED, _USUAL = 25_000, 200_000
@@ -42,7 +46,7 @@ class HomeDepotSettings:
     encoder: str
     transfer: int = _USUAL
     generated: int = _GENERATED
-    stacked: int = 60_000
+    stacked: int = 40_000
     pretrain_epochs: int = 2
     teacher_epochs: int = 2
     seed: int = 7
@@ -73,9 +77,10 @@ def prepare(data: Path, work: Path) -> None:
 
 
 def train_teachers(data: Path, work: Path, settings: HomeDepotSettings) -> str:
-    """Three teachers, their scores of the development pairs, and the name of the best.
+    """The transfer set and three teachers, their scores of the development pairs, and the name of
+    the better of the first two, by its loss on training queries that neither learnt from.
 
-    It is chosen by its loss on training queries that none of them learnt from.
+    The students learn from that one, not from the stacked one, which can so be trained beside them.
     """
     products = first_file(data / "homedepot", CATALOG_FILES)
     gold = ("--gold", work / "train.parquet", "--epochs", settings.teacher_epochs)
@@ -110,7 +115,7 @@ def train_teachers(data: Path, work: Path, settings: HomeDepotSettings) -> str:
     )
     for name in TEACHERS:
         _score(work, name, work / "dev.parquet", f"{name}-dev")
-    return _best(work, TEACHERS)
+    return first
 
 
 def teacher_notes(work: Path, name: str) -> dict[str, Any]:
@@ -148,6 +153,8 @@ def train_student(student: Student, work: Path, settings: HomeDepotSettings) -> 
         if student.augmented:
             read += ["--scores", work / "augmented-scores"]
         read += ["--gold", work / "train-scores"]
+        if student.config == "default":
+            chosen.append(f"gold_repeats={GOLD_REPEATS}")
     folder = student_folder(student, work)
     QTR.step(
         folder / "probes.json",  # the last that is written
@@ -182,7 +189,8 @@ def train_rival(shape: str, work: Path, settings: HomeDepotSettings) -> Path:
         folder / rivals.NOTES,
         *("distill", "--shape", shape, "--encoder", settings.encoder),
         *("--scores", work / "transfer-scores", "--scores", work / "augmented-scores"),
-        *("--gold", work / "train-scores", "--seed", settings.seed, "-o", folder),
+        *("--gold", work / "train-scores", "--gold-repeats", GOLD_REPEATS),
+        *("--epochs", RIVAL_EPOCHS[shape], "--seed", settings.seed, "-o", folder),
     )
     RIVALS.step(exported / rivals.NOTES, "export", folder, "-o", exported)
     for precision in PRECISIONS:

@@ -29,7 +29,7 @@ from qtr_rerank.runtime.scorer import Scorer
 DNN, BILSTM = "bert2dnn", "bert-bilstm"
 # The longest sentence of SST-2 has 52 words. N-grams are two ids a word, WordPieces about 1.2.
 TITLE_TOKENS = {"default": 64, "paper": 112}
-SENTENCES, TEACHER_EPOCHS = 150_000, 1
+SENTENCES, TEACHER_EPOCHS = 100_000, 1
 Right = dict[str, NDArray[np.bool_]]
 
 

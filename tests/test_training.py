@@ -120,6 +120,16 @@ def test_the_same_seed_trains_the_same_student(
     assert (tmp_path / weights).read_bytes() == (student / weights).read_bytes()
 
 
+@pytest.mark.parametrize("steps", [1, 8, 9, 10])
+def test_the_shortest_of_runs_ends(steps: int, encoder: str, pairs: Path, tmp_path: Path) -> None:
+    """Of nine steps, warm-up would be of none."""
+    settings = replace(
+        configuration("bert2dnn"), student=SMALL["bert2dnn"], epochs=steps, batch=2000
+    )
+    report = distill("bert2dnn", [pairs], [], encoder, tmp_path, settings)
+    assert report.epochs == steps
+
+
 def test_an_artifact_that_disagrees_with_torch_is_refused(student: Path, tmp_path: Path) -> None:
     artifact = export_student(student, tmp_path / "artifact")
     other, _ = load_student(student)

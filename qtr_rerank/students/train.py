@@ -154,7 +154,8 @@ def _optimizer(
         weight_decay=settings.weight_decay,
         fused=True,
     )
-    steps = settings.epochs * (1 + pairs // settings.batch)
+    # OneCycleLR divides by the steps of the first tenth less one: it needs more than ten in all.
+    steps = max(10, settings.epochs * (1 + pairs // settings.batch))
     return adamw, torch.optim.lr_scheduler.OneCycleLR(
         adamw, settings.learning_rate, total_steps=steps + 1, pct_start=0.1
     )
