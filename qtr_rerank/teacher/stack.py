@@ -46,4 +46,6 @@ def stack(
     first = out / _FIRST
     if not (first / "teacher.json").is_file():
         finetune(labels, [], first, on_labels)
-    return finetune(None, gold, out, replace(settings, encoder=str(first)), dev)
+    # Repeats are for a mixture with label-free pairs; here they would only be more epochs.
+    alone = replace(settings, encoder=str(first), gold_repeats=1)
+    return finetune(None, gold, out, alone, dev)
