@@ -17,7 +17,7 @@ from experiments.sst2_page import RESULTS, is_main, sizes
 def draw(report: Mapping[str, Any], results: Path) -> None:
     """Accuracy of every model with and without the teacher, and by size of the transfer set."""
     teacher, *students = report["rows"]
-    groups: dict[str, dict[str, float]] = {teacher["model"]: {"gold labels": teacher["accuracy"]}}
+    groups: dict[str, dict[str, float]] = {"teacher": {"gold labels": teacher["accuracy"]}}
     for row in students:
         if is_main(row):
             learns = "gold labels" if row["labels"] == "gold" else "teacher and transfer set"
