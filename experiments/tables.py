@@ -46,6 +46,14 @@ def figures(results: Path = ROOT / "results") -> str:
             ["order of the judged products", *next(iter(unseen["rows"].values()))],
             [[name, *row.values()] for name, row in unseen["rows"].items()],
         ),
+        table(
+            ["retrieval from all its titles", *_depths(unseen["recall"])],
+            [
+                [row["retrieval"], *(row[name] for name in _depths([row]))]
+                for row in unseen["recall"]
+                if not row["vectors"].startswith("int8")  # the same, to three decimals
+            ],
+        ),
         f"Milliseconds (median) on one thread, and {sum(megabytes.values()):.0f} MB of models:",
         table(
             ["model", *latency[0]["milliseconds"], "titles a second", "MB"],
@@ -88,6 +96,10 @@ def beside_rivals(path: Path) -> list[str]:
         "a cross-encoder can store nothing:",
         table(["model", *asked, *(f"{base} / model: {name}" for base, name in ratios)], shown),
     ]
+
+
+def _depths(rows: list[dict[str, Any]]) -> list[str]:
+    return [name for name in rows[0] if name.startswith("recall@")]
 
 
 def table(header: list[str], rows: list[list[Any]]) -> str:

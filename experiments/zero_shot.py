@@ -4,7 +4,8 @@
 
 All judged pairs of both sides of the split, since no artifact has seen either. The mixture of the
 teacher (experiments/mixture.json) and the transfer sets were chosen by looking at these figures, so
-they are a little steered; no weight has seen the data. Writes results/zero-shot.json.
+they are a little steered; no weight has seen the data. And what the twin finds in the whole
+catalog, of products judged relevant. Writes results/zero-shot.json.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from pathlib import Path
 import click
 
 from experiments.homedepot_measures import GAINS, RELEVANT, Judged
-from experiments.homedepot_search import Catalog, bm25_scores
+from experiments.homedepot_search import Catalog, bm25_scores, recall
 from experiments.steps import QTR, data_option
 from qtr_rerank.artifact import SHIPPED, names_in
 from qtr_rerank.runtime.scorer import Scorer
@@ -28,11 +29,12 @@ from qtr_rerank.runtime.scorer import Scorer
     "-o", "--out", type=click.Path(path_type=Path), default=Path("results/zero-shot.json")
 )
 def main(data: Path, work: Path, out: Path) -> None:
-    """AUC and nDCG@10 of BM25 and of each shipped artifact."""
+    """AUC and nDCG@10 of BM25 and of each shipped artifact, and recall of the twin."""
     pairs = work / "pairs.parquet"
     QTR.step(pairs, "pairs", "judged", "homedepot", data / "homedepot", "-o", pairs)
     judged = Judged(pairs)
-    orders = {"BM25, title": bm25_scores(judged, Catalog(data, work), work)}
+    catalog = Catalog(data, work)
+    orders = {"BM25, title": bm25_scores(judged, catalog, work)}
     for name in names_in(SHIPPED):
         orders[name] = Scorer.load(name).score_pairs(judged.queries, judged.titles)
     report = {
@@ -47,6 +49,7 @@ def main(data: Path, work: Path, out: Path) -> None:
             }
             for name, order in orders.items()
         },
+        "recall": recall("twin", SHIPPED / "twin", judged, catalog, work),
     }
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
