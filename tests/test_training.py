@@ -120,6 +120,44 @@ def test_the_same_seed_trains_the_same_student(
     assert (tmp_path / weights).read_bytes() == (student / weights).read_bytes()
 
 
+class _Interrupts(logging.Handler):
+    """Ctrl-C, as soon as the first epoch is reported, or the second."""
+
+    def __init__(self, epoch: int) -> None:
+        super().__init__()
+        self._epoch = epoch
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if f"epoch {self._epoch} of" in record.getMessage():
+            raise KeyboardInterrupt
+
+
+def test_an_interrupted_student_ends_as_if_it_had_not_been(
+    encoder: str, pairs: Path, tmp_path: Path
+) -> None:
+    settings = replace(configuration("bert2dnn"), student=SMALL["bert2dnn"], epochs=3, batch=64)
+    whole = distill("bert2dnn", [pairs], [], encoder, tmp_path / "whole", settings)
+    broken = tmp_path / "broken"
+    said = logging.getLogger("qtr_rerank.students.train")
+    before = said.level
+    interrupts = _Interrupts(epoch=2)
+    said.addHandler(interrupts)
+    said.setLevel(logging.INFO)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            distill("bert2dnn", [pairs], [], encoder, broken, settings)
+    finally:
+        said.removeHandler(interrupts)
+        said.setLevel(before)
+    with pytest.raises(DataError, match="give the same ones"):
+        distill("bert2dnn", [pairs], [], encoder, broken, replace(settings, seed=8))
+    again = distill("bert2dnn", [pairs], [], encoder, broken, settings)
+    assert again == whole
+    weights = "student.safetensors"
+    assert (broken / weights).read_bytes() == (tmp_path / "whole" / weights).read_bytes()
+    assert not (broken / "checkpoint.pt").exists()
+
+
 @pytest.mark.parametrize("steps", [1, 8, 9, 10])
 def test_the_shortest_of_runs_ends(steps: int, encoder: str, pairs: Path, tmp_path: Path) -> None:
     """Of nine steps, warm-up would be of none."""

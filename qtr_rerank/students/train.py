@@ -23,6 +23,7 @@ from qtr_rerank.features.wordpiece import WordPiece
 from qtr_rerank.students import student_kind
 from qtr_rerank.students.base import MatchSignals, Student, StudentSettings
 from qtr_rerank.students.calibrate import calibrate, fit_platt
+from qtr_rerank.students.checkpoint import Checkpoint
 from qtr_rerank.students.configurations import DistillSettings
 from qtr_rerank.students.dataset import PairIds, read_pair_ids
 from qtr_rerank.students.losses import (
@@ -58,9 +59,11 @@ def distill(
     settings: DistillSettings,
 ) -> DistillReport:
     """Train on `teacher_logit` of transfer pairs (`scores`) and judged pairs (`gold`); write
-    `student.safetensors`, `student.json`, the vocabulary and probe pairs to `out`.
+    `student.safetensors`, `student.json`, the vocabulary and probe pairs to `out`. An interrupted
+    run goes on after its last whole epoch.
 
-    Raises TrainingError where the loss is no number any more.
+    Raises TrainingError where the loss is no number any more, DataError where `out` was begun with
+    other settings or pairs.
     """
     torch.manual_seed(settings.seed)
     vocabulary = _vocabulary(settings.student.vocabulary, encoder, [*scores, *gold])
@@ -69,8 +72,16 @@ def distill(
     training, held_out = pairs.split(settings.held_out_share)
     optimizer, schedule = _optimizer(student, len(training), settings)
     chance = np.random.default_rng(settings.seed)
-    best, best_state = float("inf"), student.state_dict()
-    for epoch in range(settings.epochs):
+    checkpoint = Checkpoint(
+        out / "checkpoint.pt",
+        {"kind": kind, "pairs": len(training), "settings": asdict(settings)},
+        student,
+        optimizer,
+        schedule,
+        chance,
+    )
+    ended, best, best_state = checkpoint.resume() or (0, float("inf"), student.state_dict())
+    for epoch in range(ended, settings.epochs):
         started, total, done = time.monotonic(), 0.0, 0
         student.train()
         draw = _query_batches if settings.by_query else _batches
@@ -101,9 +112,12 @@ def distill(
         if held_out_loss < best:
             best = held_out_loss
             best_state = {name: value.clone() for name, value in student.state_dict().items()}
+        if epoch + 1 < settings.epochs:
+            checkpoint.save(epoch + 1, best, best_state)
     student.load_state_dict(best_state)
     report = DistillReport(best, settings.epochs, len(training))
     _save(kind, student, vocabulary, pairs, held_out, settings, report, out)
+    checkpoint.finish()
     return report
 
 
