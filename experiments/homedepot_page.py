@@ -21,7 +21,7 @@ NAMES = {
     "plain": "no pre-training",
     "ebert": "eBERT",
     "stacked": "stacked",
-    "mixed": "the best, mixed with cosine and coverage",
+    "mixed": "the teacher, mixed with cosine and coverage",
     "random": "random order",
     "bm25": "BM25",
     "mean": "mean of the training ratings",

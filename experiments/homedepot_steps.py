@@ -25,10 +25,10 @@ from qtr_rerank.data.pair_tables import read_table, texts, write_table
 from qtr_rerank.errors import DataError
 
 TEACHERS = ("plain", "ebert", "stacked")
-# A step of the larger one costs ten of the smaller's.
+# A step of the larger one costs five or six of the smaller's.
 RIVAL_EPOCHS = {"2x128": 3, "4x312": 1}
 SHAPES = tuple(RIVAL_EPOCHS)
-# Of 41,517 judged pairs beside 200,000 others; students and rivals alike.
+# Sights of a judged pair in an epoch; for students and rivals alike, but the paper's layout.
 GOLD_REPEATS = 2
 PRECISIONS = ("fp32", "int8")
 RIVALS = Program("python -m experiments.rivals", rivals.main)
