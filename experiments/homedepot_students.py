@@ -65,13 +65,15 @@ def students(transfer: int) -> tuple[Student, ...]:
             for kind in ABLATED
         ),
         *_losses(),
-        Student("twin-res", "twin", "twin", "crossing: res", chosen=("student.crossing=res",)),
+        Student(
+            "twin-res", "twin", "twin", "crossing: res", chosen=("epochs=1", "student.crossing=res")
+        ),
         Student(
             "twin-triletters",
             "twin",
             "twin",
             "input: tri-letters",
-            chosen=("student.vocabulary=triletters",),
+            chosen=("epochs=1", "student.vocabulary=triletters"),
         ),
         *(
             Student(
@@ -79,7 +81,7 @@ def students(transfer: int) -> tuple[Student, ...]:
                 "twin",
                 "twin",
                 f"pooling: {pooling}",
-                chosen=(f"student.pooling={pooling}",),
+                chosen=("epochs=1", f"student.pooling={pooling}"),
             )
             for pooling in ("mean", "cls")
         ),

@@ -4,7 +4,9 @@
 
 Judged lists: only the judged products of a query are ordered (ties take their expected value).
 Full catalog: all 19,406 products are searched; judged@10 says how many of the first ten anyone
-has judged. No development query was seen in training (qtr_rerank.data.splits).
+has judged, and nDCG is given with the others as irrelevant, and without them (condensed lists;
+Sakai, "Alternatives to Bpref", SIGIR 2007). No development query was seen in training
+(qtr_rerank.data.splits).
 """
 
 from __future__ import annotations
@@ -33,6 +35,14 @@ from qtr_rerank.trec import trec_query_id
 
 MODELS = ("match", "bert-bilstm", "bert2dnn", "twin")
 DEPTH = 100
+# Measures of the full catalog, in ir-measures' notation, and how the tables call them.
+MEASURES = {
+    "nDCG@10": "nDCG@10",
+    "nDCG(judged_only=True)@10": "nDCG@10, unjudged left out",
+    "RR@10": "RR@10",
+    "R@100": "R@100",
+    "Judged@10": "Judged@10",
+}
 Judged = dict[str, dict[str, float]]
 Figures = dict[str, dict[str, float]]
 
@@ -117,10 +127,13 @@ def full_catalog(folder: Path, judged: Judged, work: Path) -> Figures:
             for place, order in enumerate(orders.values())
         ]
     report = evaluate_runs(
-        [read_run(path) for path in runs], read_qrels(work / "qrels.csv"), RankingSettings()
+        [read_run(path) for path in runs],
+        read_qrels(work / "qrels.csv"),
+        RankingSettings(tuple(MEASURES)),
     )
     return {
-        name: {measure: round(value, 4) for measure, value in run.means.items()}
+        # As for the judged lists: queries with nothing relevant are left out.
+        name: {MEASURES[label]: round(value, 4) for label, value in run.answerable_means.items()}
         for name, run in zip(orders, report.runs, strict=True)
     }
 

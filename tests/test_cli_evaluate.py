@@ -76,6 +76,17 @@ def test_chosen_measures_and_threshold(folder: Path) -> None:
     )
     assert fields["runs"][0]["measures"] == {"RR(rel=2)": 0.25, "P(rel=2)@1": 0.0}
     assert fields["queries_without_relevant"] == 1
+    assert fields["runs"][0]["measures_answerable"] == {"RR(rel=2)": 0.5, "P(rel=2)@1": 0.0}
+
+
+def test_the_table_shows_the_answerable_queries_alone_where_others_are_among_them(
+    folder: Path,
+) -> None:
+    lines = _evaluate(
+        folder, "bm25.trec", "--qrels", "judgments.csv", "--relevant", "2"
+    ).output.splitlines()
+    assert lines[3].split()[:3] == ["1", "answerable", "nDCG@10"]
+    assert lines[4].split()[2] == "0.5000"
 
 
 def test_runs_of_one_name_are_told_apart_by_their_folder(folder: Path) -> None:

@@ -31,6 +31,20 @@ def test_the_default_measures_worked_by_hand() -> None:
     assert (report.queries, report.judgments, report.unanswerable) == (2, 4, 1)
 
 
+def test_queries_with_nothing_relevant_are_also_left_out_of_the_mean() -> None:
+    (run,) = evaluate_runs([_run("one", mug="bua", pen="xyz")], QRELS, RankingSettings()).runs
+    assert run.means["R@100"] == 0.25
+    assert run.answerable_means["R@100"] == 0.5
+    assert run.answerable_means["Judged@10"] == pytest.approx(2 / 3)
+
+
+def test_without_an_answerable_query_there_is_no_mean_over_them() -> None:
+    qrels = Qrels(QRELS.path, {"pen": QRELS.ratings["pen"]})
+    (run,) = evaluate_runs([_run("one", pen="x")], qrels, RankingSettings()).runs
+    assert run.means["R@100"] == 0.0
+    assert run.answerable_means == {}
+
+
 @pytest.mark.parametrize(
     ("relevant", "measure", "label", "expected"),
     [
@@ -138,6 +152,7 @@ def test_later_runs_are_compared_with_the_first() -> None:
         ("nDCG@ten", "not in ir-measures' notation"),
         ("R", "wrong parameters: .*cutoff"),
         ("NumRel(rel=2)", "cannot compute NumRel"),
+        ("P(rel=0)@10", "'P\\(rel=0\\)@10': rel is the lowest grade that is relevant.* above 0"),
     ],
 )
 def test_measures_that_cannot_be_computed_are_explained(measure: str, message: str) -> None:

@@ -28,6 +28,7 @@ _SHOWN = 10
 class RunScores:
     """One run's values: the mean over the queries of the qrels and each query's own, by measure.
 
+    `answerable_means` are over the queries with something relevant (none where there are none).
     `p_values` compare with the first run (empty for it, see `significance`). `missing` are the
     queries of the qrels that the run does not answer, `ignored` those that it answers in vain.
     """
@@ -35,6 +36,7 @@ class RunScores:
     name: str
     path: str
     means: Mapping[str, float]
+    answerable_means: Mapping[str, float]
     per_query: Mapping[str, Mapping[str, float]]
     p_values: Mapping[str, float]
     missing: tuple[str, ...]
@@ -45,7 +47,8 @@ class RunScores:
 class RankingReport:
     """All runs against one set of judgments; `unanswerable` counts queries with nothing relevant.
 
-    Such queries score 0 in every measure of relevance and stay in the mean, as in trec_eval.
+    Such queries score 0 in every measure of relevance and stay in `means`, as in trec_eval;
+    no order can serve them, so `answerable_means` leaves them out.
     """
 
     qrels: str
@@ -81,6 +84,9 @@ def evaluate_runs(runs: Sequence[Run], qrels: Qrels, settings: RankingSettings) 
         raise SettingsError(
             f"ir-measures cannot compute {', '.join(measures)}: {error}; choose other measures"
         ) from error
+    answerable = [
+        query for query, rated in qrels.ratings.items() if max(rated.values()) >= settings.relevant
+    ]
     scored: list[RunScores] = []
     for run in runs:
         per_query = _per_query(run, qrels, evaluator, measures, settings)
@@ -90,6 +96,11 @@ def evaluate_runs(runs: Sequence[Run], qrels: Qrels, settings: RankingSettings) 
                 name=run.name,
                 path=str(run.path),
                 means={label: sum(row.values()) / len(row) for label, row in per_query.items()},
+                answerable_means={
+                    label: sum(row[query] for query in answerable) / len(answerable)
+                    for label, row in per_query.items()
+                    if answerable
+                },
                 per_query=per_query,
                 p_values=p_values,
                 missing=tuple(query for query in qrels.ratings if query not in run.rankings),
@@ -100,9 +111,7 @@ def evaluate_runs(runs: Sequence[Run], qrels: Qrels, settings: RankingSettings) 
         qrels=str(qrels.path),
         queries=len(qrels.ratings),
         judgments=sum(map(len, qrels.ratings.values())),
-        unanswerable=sum(
-            max(rated.values()) < settings.relevant for rated in qrels.ratings.values()
-        ),
+        unanswerable=len(qrels.ratings) - len(answerable),
         measures=tuple(measures),
         settings=settings,
         runs=tuple(scored),
@@ -200,6 +209,11 @@ def _scales(name: str, parameters: Mapping[str, Any], spec: Any) -> bool:
 
 
 def _checked(notation: str, measure_class: Any, parameters: dict[str, Any]) -> ir_measures.Measure:
+    # trec_eval takes no lower one, and says so by a TypeError from within.
+    if isinstance(parameters.get("rel"), int) and parameters["rel"] < 1:
+        raise SettingsError(
+            f"measure {notation!r}: rel is the lowest grade that is relevant; give one above 0"
+        )
     measure = measure_class(**parameters)
     try:
         measure.validate_params()

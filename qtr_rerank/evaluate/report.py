@@ -22,12 +22,19 @@ def table(rows: Sequence[Sequence[str]]) -> str:
 
 
 def ranking_text(report: RankingReport) -> str:
-    """One row a run, the p values against the first run below, then what a reader must know."""
-    header = ["run", *report.measures]
-    rows = [header]
+    """One row a run; where queries have nothing relevant, the same without them; the p values
+    against the first run; then what a reader must know.
+    """
+    rows = [["run", *report.measures]]
     for run in report.runs:
         rows.append([run.name, *(f"{run.means[label]:.4f}" for label in report.measures)])
     parts = [table(rows)]
+    if 0 < report.unanswerable < report.queries:
+        rows = [[f"{report.queries - report.unanswerable} answerable", *report.measures]]
+        for run in report.runs:
+            values = (f"{run.answerable_means[label]:.4f}" for label in report.measures)
+            rows.append([run.name, *values])
+        parts.append(table(rows))
     if len(report.runs) > 1:
         rows = [[f"p against {report.runs[0].name}", *report.measures]]
         for run in report.runs[1:]:
@@ -50,8 +57,8 @@ def _ranking_notes(report: RankingReport) -> list[str]:
         )
     if report.unanswerable:
         notes.append(
-            f"{report.unanswerable} queries have no relevant judgment; they count as they do in "
-            "trec_eval (0 in the binary measures)"
+            f"{report.unanswerable} queries have no relevant judgment; above they count as they do "
+            "in trec_eval (0 in the binary measures), among the answerable they do not"
         )
     for run in report.runs:
         if run.missing:
@@ -69,6 +76,7 @@ def ranking_json(report: RankingReport, per_query: bool) -> dict[str, Any]:
             "run": run.name,
             "file": run.path,
             "measures": dict(run.means),
+            "measures_answerable": dict(run.answerable_means) or None,
             "p_vs_first": dict(run.p_values) or None,
             "missing_queries": [from_trec_id(query) for query in run.missing],
             "ignored_queries": [from_trec_id(query) for query in run.ignored],
