@@ -13,7 +13,8 @@ mkdir -p "$WORK" results
 experiments/latency.sh
 
 qtr sample "$WORK/shop" > /dev/null
-python -m indexer "$WORK/shop/catalog.jsonl" --index "$WORK/shop/index"
+python -m indexer "$WORK/shop/catalog.jsonl" --index "$WORK/shop/index" \
+  --models twin,match,bert2dnn,bert-bilstm  # experiments.cascade compares them
 qtr search "$WORK/shop/index" --queries "$WORK/shop/queries.csv" -k 100 --stage retrieve \
   --run "$WORK/retrieved.trec"
 qtr search "$WORK/shop/index" --queries "$WORK/shop/queries.csv" -k 100 \
@@ -21,6 +22,8 @@ qtr search "$WORK/shop/index" --queries "$WORK/shop/queries.csv" -k 100 \
 (cd "$WORK" && qtr evaluate retrieved.trec reranked.trec --qrels shop/judgments.csv --json) \
   > results/sample.json
 
-python experiments/icecat.py "$QTR_DATA_DIR/icecat" --work "$WORK/icecat" -o results/icecat.json
+python -m experiments.icecat "$QTR_DATA_DIR/icecat" --work "$WORK/icecat"
+python -m experiments.cascade "$WORK/shop/index" "$WORK/shop/judgments.csv" \
+  "$WORK/icecat/index" "$WORK/icecat/qrels.csv"
 python -m experiments.zero_shot --work "$WORK/zero-shot"
 python experiments/tables.py

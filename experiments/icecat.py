@@ -1,48 +1,33 @@
 """Icecat, development queries: BM25 against each student and the whole search.
 
-    python experiments/icecat.py QTR_DATA_DIR/icecat [--work runs/icecat] [-o results/icecat.json]
+    python -m experiments.icecat QTR_DATA_DIR/icecat [--work runs/icecat] [-o results/icecat.json]
 
 Judged lists: only the judged products of a query are ordered (ties take their expected value).
 Full catalog: all 19,406 products are searched; judged@10 says how many of the first ten anyone
-has judged, and nDCG is given with the others as irrelevant, and without them (condensed lists;
-Sakai, "Alternatives to Bpref", SIGIR 2007). No development query was seen in training
-(qtr_rerank.data.splits).
+has judged. No development query was seen in training (qtr_rerank.data.splits); those with nothing
+relevant are left out.
 """
 
 from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import click
 import numpy as np
 
+from experiments.whole_catalog import DEPTH, Search, measured
 from indexer.job import IndexSettings, build_index
 from qtr_rerank.data.datasets import open_dataset
 from qtr_rerank.data.splits import split_of
 from qtr_rerank.evaluate.measures import auc, judged_list_ndcg
-from qtr_rerank.evaluate.qrels import read_qrels
-from qtr_rerank.evaluate.ranking import evaluate_runs
-from qtr_rerank.evaluate.runs import read_run
-from qtr_rerank.evaluate.settings import RankingSettings
-from qtr_rerank.records import Candidate, Product, Ranked
+from qtr_rerank.records import Product
 from qtr_rerank.retrieve.lexical_tantivy import TantivyLexical
 from qtr_rerank.runtime.scorer import Scorer
 from qtr_rerank.search import SearchEngine
-from qtr_rerank.trec import trec_query_id
 
 MODELS = ("match", "bert-bilstm", "bert2dnn", "twin")
-DEPTH = 100
-# Measures of the full catalog, in ir-measures' notation, and how the tables call them.
-MEASURES = {
-    "nDCG@10": "nDCG@10",
-    "nDCG(judged_only=True)@10": "nDCG@10, unjudged left out",
-    "RR@10": "RR@10",
-    "R@100": "R@100",
-    "Judged@10": "Judged@10",
-}
 Judged = dict[str, dict[str, float]]
 Figures = dict[str, dict[str, float]]
 
@@ -117,36 +102,12 @@ def full_catalog(folder: Path, judged: Judged, work: Path) -> Figures:
     (work / "qrels.csv").write_text("query,docid,rating\n" + "".join(rows))
     bm25 = TantivyLexical.open(work / "index" / "tantivy")
     with SearchEngine.open(work / "index") as engine:
-        orders: dict[str, Callable[[str], Sequence[Candidate | Ranked]]] = {
+        orders: dict[str, Search] = {
             "BM25, all fields": lambda query: bm25.search(query, DEPTH),
             "lexical + dense": lambda query: engine.search(query, DEPTH, stage="retrieve").hits,
             "reranked": lambda query: engine.search(query, DEPTH).hits,
         }
-        runs = [
-            _write_run(work / f"run{place}.trec", order, judged)
-            for place, order in enumerate(orders.values())
-        ]
-    report = evaluate_runs(
-        [read_run(path) for path in runs],
-        read_qrels(work / "qrels.csv"),
-        RankingSettings(tuple(MEASURES)),
-    )
-    return {
-        # As for the judged lists: queries with nothing relevant are left out.
-        name: {MEASURES[label]: round(value, 4) for label, value in run.answerable_means.items()}
-        for name, run in zip(orders, report.runs, strict=True)
-    }
-
-
-def _write_run(
-    path: Path, order: Callable[[str], Sequence[Candidate | Ranked]], judged: Judged
-) -> Path:
-    with path.open("w") as run:
-        for query in judged:
-            for hit in order(query):
-                score = DEPTH - hit.rank
-                run.write(f"{trec_query_id(query)} Q0 {hit.id} {hit.rank} {score} {path.stem}\n")
-    return path
+        return measured(orders, work / "qrels.csv")
 
 
 if __name__ == "__main__":

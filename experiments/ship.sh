@@ -37,7 +37,8 @@ step "$RUNS/teacher/teacher.json" qtr teacher finetune --encoder "$RUNS/teacher-
   --gold "$RUNS/sample.parquet" --gold-repeats 1 --learning-rate 3e-5 -o "$RUNS/teacher"
 # As many again from other queries, some of the titles found by meaning: size makes the student.
 step "$RUNS/more.parquet" qtr pairs synthesize "$QTR_DATA_DIR/unlabelled/titles.tsv.gz" \
-  --source icecat --source wdc --source er_magellan --dense-encoder "$ENCODER" --seed 8 --generated 40000 \
+  --source icecat --source wdc --source er_magellan --dense-encoder "$ENCODER" \
+  --seed 8 --generated 40000 \
   --queries "$QTR_DATA_DIR/unlabelled/queries.tsv.gz" --query-source wands --query-source icecat \
   --keep-out "$RUNS/icecat-dev.parquet" -o "$RUNS/more.parquet"
 step "$RUNS/more-labelled.parquet" qtr pairs label "$RUNS/more.parquet" \

@@ -1,6 +1,6 @@
 """Results -> README: the tables, made of results/*.json, so that no figure is typed by hand.
 
-python experiments/tables.py        writes the part of README.md between the two markers
+python experiments/tables.py   writes the part of README.md and results/README.md between two marks
 """
 
 from __future__ import annotations
@@ -31,7 +31,10 @@ def figures(results: Path = ROOT / "results") -> str:
             ],
         ),
         table(
-            ["search in all 19,406 products", *next(iter(icecat["full catalog"].values()))],
+            [
+                "search in all 19,406 products (the 22 queries with something relevant)",
+                *next(iter(icecat["full catalog"].values())),
+            ],
             [[name, *row.values()] for name, row in icecat["full catalog"].items()],
         ),
         "The sample shop, 100 judged queries of ten hard kinds (misspelt, unit, negation, ...; the "
@@ -69,8 +72,8 @@ def figures(results: Path = ROOT / "results") -> str:
         ),
         *beside_rivals(results / "latency-rivals.json"),
         "`experiments/figures.sh` measures all of it again and writes `results/` and these tables. "
-        "Products that nobody judged count as irrelevant in a full-catalog nDCG: read Judged@10 "
-        "beside it.",
+        "Products that nobody judged count as irrelevant in a full-catalog nDCG, unless it leaves "
+        "them out: read Judged@10 beside it.",
     ]
     return "\n\n".join(parts)
 
@@ -121,11 +124,25 @@ def _ratio(value: float | None) -> str:
     return f"{value:,.0f}" if value >= 10 else f"{value:.1f}"
 
 
+def cascades(results: Path = ROOT / "results") -> str:
+    """Markdown of the table in results/README.md: what may stand in the cascade."""
+    shop, icecat = json.loads((results / "cascade.json").read_text(encoding="utf-8"))
+    shown = {"nDCG@10": "nDCG@10", "nDCG@10, unjudged left out": "judged only", "R@100": "R@100"}
+    header = [f"{name}, {label}" for name in ("shop", "Icecat") for label in shown.values()]
+    return table(
+        ["cascade (prior)", *header],
+        [
+            [name, *(figures[name][measure] for figures in (shop, icecat) for measure in shown)]
+            for name in shop
+        ],
+    )
+
+
 def main() -> None:
-    readme = ROOT / "README.md"
-    before, _, rest = readme.read_text(encoding="utf-8").partition(START)
-    _, _, after = rest.partition(END)
-    readme.write_text(f"{before}{START}\n\n{figures()}\n\n{END}{after}", encoding="utf-8")
+    for path, text in ((ROOT / "README.md", figures()), (ROOT / "results/README.md", cascades())):
+        before, _, rest = path.read_text(encoding="utf-8").partition(START)
+        _, _, after = rest.partition(END)
+        path.write_text(f"{before}{START}\n\n{text}\n\n{END}{after}", encoding="utf-8")
 
 
 if __name__ == "__main__":

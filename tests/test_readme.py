@@ -10,16 +10,19 @@ import pytest
 from click import Group
 from click.testing import CliRunner
 
-from experiments.tables import END, START, figures
+from experiments.tables import END, ROOT, START, cascades, figures
 from qtr_rerank.cli import cli
 
-README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```(sh|python)\n(.*?)```", README, flags=re.DOTALL)
 
 
 def test_every_figure_is_a_row_of_results() -> None:
     shown = README.partition(START)[2].partition(END)[0]
     assert shown.strip() == figures().strip(), "run experiments/tables.py"
+    results = (ROOT / "results" / "README.md").read_text(encoding="utf-8")
+    shown = results.partition(START)[2].partition(END)[0]
+    assert shown.strip() == cascades().strip(), "run experiments/tables.py"
 
 
 def test_the_shell_commands_do_what_the_readme_says(

@@ -1,0 +1,73 @@
+"""Which students should stand in the cascade, and how much retrieval's order should count.
+
+    python -m experiments.cascade SHOP/index SHOP/judgments.csv [INDEX QRELS ...]
+
+Each pair of arguments is an index and judgments of its catalog (experiments/figures.sh gives the
+sample shop's and Icecat's development queries). The shipped cascade was chosen by this table.
+Writes results/cascade.json.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from experiments.whole_catalog import DEPTH, measured
+from qtr_rerank.errors import QtrError
+from qtr_rerank.rerank.cascade import DEFAULT_CASCADE, StageSettings
+from qtr_rerank.search import SearchEngine
+
+PRIORS = (0.0, 1.0, 2.0, 3.0)
+Cascade = tuple[StageSettings, ...]
+
+
+def cascades() -> dict[str, Cascade]:
+    """The cascades that are compared: `match` with each prior, and others with two stages."""
+    prior = DEFAULT_CASCADE[0].prior
+    found: dict[str, Cascade] = {
+        f"match ({value:g})": (StageSettings("match", prior=value),) for value in PRIORS
+    }
+    for first, second in (("bert2dnn", "match"), ("match", "bert-bilstm")):
+        found[f"{first}, then {second} on 100 ({prior:g})"] = (
+            StageSettings(first, prior=prior),
+            StageSettings(second, depth=100, prior=prior),
+        )
+    return found
+
+
+@click.command()
+@click.argument("pairs", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
+@click.option("-o", "--out", type=click.Path(path_type=Path), default=Path("results/cascade.json"))
+def main(pairs: tuple[Path, ...], out: Path) -> None:
+    if len(pairs) % 2:
+        raise click.UsageError(f"{len(pairs)} paths; give an index and its judgments, in pairs")
+    try:
+        report = [
+            compared(index, qrels) for index, qrels in zip(pairs[::2], pairs[1::2], strict=True)
+        ]
+    except QtrError as error:
+        raise click.ClickException(str(error)) from error
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    click.echo(json.dumps(report, indent=2))
+
+
+def compared(index: Path, qrels: Path) -> dict[str, dict[str, float]]:
+    """Figures of retrieval alone and of each cascade over one index."""
+    with SearchEngine.open(index) as engine:
+        report = measured(
+            {"retrieval alone": lambda query: engine.search(query, DEPTH, stage="retrieve").hits},
+            qrels,
+        )
+    for name, cascade in cascades().items():
+        shipped = ", as shipped" if cascade == DEFAULT_CASCADE else ""
+        with SearchEngine.open(index, cascade=cascade) as engine:
+            order = {name + shipped: lambda query, e=engine: e.search(query, DEPTH).hits}
+            report |= measured(order, qrels)
+    return report
+
+
+if __name__ == "__main__":
+    main()
