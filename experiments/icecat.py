@@ -10,6 +10,7 @@ relevant are left out.
 
 from __future__ import annotations
 
+import csv
 import json
 from collections import defaultdict
 from pathlib import Path
@@ -20,6 +21,8 @@ import numpy as np
 from experiments.whole_catalog import DEPTH, Search, measured
 from indexer.job import IndexSettings, build_index
 from qtr_rerank.data.datasets import open_dataset
+from qtr_rerank.data.files import first_file
+from qtr_rerank.data.icecat import CATALOG_FILES
 from qtr_rerank.data.splits import split_of
 from qtr_rerank.evaluate.measures import auc, judged_list_ndcg
 from qtr_rerank.records import Product
@@ -91,15 +94,17 @@ def _figures(scores: np.ndarray, labels: np.ndarray, queries: list[str]) -> dict
 
 def full_catalog(folder: Path, judged: Judged, work: Path) -> Figures:
     settings = IndexSettings(
-        catalog=folder / "products.jsonl.gz", index=work / "index", format="icecat"
+        catalog=first_file(folder, CATALOG_FILES), index=work / "index", format="icecat"
     )
     build_index(settings, [Scorer.load(name) for name in MODELS])
-    rows = [
-        f'"{query}",{id},{rating:g}\n'
-        for query, ratings in judged.items()
-        for id, rating in ratings.items()
-    ]
-    (work / "qrels.csv").write_text("query,docid,rating\n" + "".join(rows))
+    with (work / "qrels.csv").open("w", encoding="utf-8", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["query", "docid", "rating"])
+        rows.writerows(
+            (query, id, f"{rating:g}")
+            for query, ratings in judged.items()
+            for id, rating in ratings.items()
+        )
     bm25 = TantivyLexical.open(work / "index" / "tantivy")
     with SearchEngine.open(work / "index") as engine:
         orders: dict[str, Search] = {

@@ -57,8 +57,8 @@ class StageSettings:
 
 
 # The students know titles, retrieval also brands, categories and descriptions: its order counts.
-# Measured (results/README.md): neither a second stage nor another prior was better on both shops than
-# `match` alone, which is quick enough to read all candidates.
+# Measured (results/README.md): neither a second stage nor another prior was better on both shops
+# than `match` alone, which is quick enough to read all candidates.
 DEFAULT_CASCADE = (StageSettings("match", prior=2.0),)
 # Ranks as far apart as 1 and 10 differ little, 10 and 100 much: RRF's constant does the same.
 _PRIOR_OFFSET = 10
