@@ -32,6 +32,10 @@ class EngineUnavailableError(QtrError):
     """The search engine behind an index (OpenSearch) does not answer."""
 
 
+class ScoringError(QtrError):
+    """A model failed at work: out of memory, or given features that are not its own."""
+
+
 class MissingExtraError(QtrError):
     """An optional dependency is not installed.
 

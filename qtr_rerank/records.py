@@ -112,8 +112,9 @@ class Candidate:
 class Ranked:
     """One reranked document.
 
-    `score` is a calibrated probability, `logit` what was sorted on: in a cascade that is less
-    what its prior takes off for a low first rank; `first_rank` (from 1) and
+    `score` is a calibrated probability (or a blend with other signals), `logit` what was sorted on
+    where nothing was blended: in a cascade that is less what its prior takes off for a low first
+    rank; `first_rank` (from 1) and
     `first_score` are those of the list that came in; `stage` names the model that decided this
     place, or "retrieve". `index` is the place (from 0) in the list that was given, `document`
     what was given there.

@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import json
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qtr_rerank import Product, Reranker
-from qtr_rerank.errors import ArtifactError, CatalogIndexError, DataError, UnknownIdError
+from qtr_rerank import Product, QtrError, Ranked, Reranker
+from qtr_rerank.errors import (
+    ArtifactError,
+    CatalogIndexError,
+    DataError,
+    ScoringError,
+    SettingsError,
+    UnknownIdError,
+)
 from tests.small_index import build_small_index
 
 TITLES = ["Phone case, clear", "USB-C charger 20 W for phones", "Garden hose 20 m", "Phone case"]
+MATCH = Reranker.load("match")
 
 
 @pytest.fixture(scope="module", params=["bert-bilstm", "bert2dnn", "match"])
@@ -103,3 +114,152 @@ def test_ids_score_as_their_titles_do(reranker: Reranker, tmp_path: Path) -> Non
 def test_ids_without_an_index_say_how_to_get_one(reranker: Reranker) -> None:
     with pytest.raises(CatalogIndexError, match="index=FOLDER"):
         reranker.rerank_ids("phone", ["p1"])
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.lists(
+        st.fixed_dictionaries(
+            {"title": st.text(max_size=20)},
+            optional={"bm25": st.floats(allow_nan=False, allow_infinity=False)},
+        ),
+        max_size=10,
+    ),
+    st.floats(0, 1),
+)
+def test_blending_is_a_permutation_with_scores_from_0_to_1(
+    documents: list[dict[str, Any]], weight: float
+) -> None:
+    if not any("bm25" in document for document in documents):
+        documents = [*documents, {"title": "", "bm25": 1.0}]
+    ranked = MATCH.rerank("phone case", documents, blend={"bm25": weight})
+    assert sorted(hit.index for hit in ranked) == list(range(len(documents)))
+    assert all(0.0 <= hit.score <= 1.0 for hit in ranked)
+    assert all(a.score >= b.score for a, b in pairwise(ranked))
+
+
+def test_a_blend_is_the_weighted_mean_of_probability_and_signal() -> None:
+    documents = [
+        {"title": "Phone case", "bm25": 10.0},
+        {"title": "Garden hose", "bm25": 30.0},
+        Product(id="p", title="Mug", extra={"bm25": 20}),
+        {"title": "Phone charger"},  # without the signal: as the lowest
+    ]
+    alone = {hit.index: hit.score for hit in MATCH.rerank("phone case", documents)}
+    mixed = {
+        hit.index: hit.score for hit in MATCH.rerank("phone case", documents, blend={"bm25": 0.25})
+    }
+    for place, signal in enumerate([0.0, 1.0, 0.5, 0.0]):
+        assert mixed[place] == pytest.approx(0.75 * alone[place] + 0.25 * signal)
+    by_signal = MATCH.rerank("phone case", documents, blend={"bm25": 1.0})
+    assert [hit.index for hit in by_signal][:2] == [1, 2]
+    # Where the blend ties, the model's logit decides.
+    assert [hit.index for hit in by_signal][2:] == [0, 3]
+
+
+def test_a_blend_of_equals_keeps_the_given_order() -> None:
+    documents = [{"title": "same title", "bm25": 4.0}] * 5
+    ranked = MATCH.rerank("mouse", documents, blend={"bm25": 0.5})
+    assert [hit.index for hit in ranked] == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(
+    ("blend", "message"),
+    [
+        ({"bm25": -0.1}, "the weight -0.1; expected 0 to 1"),
+        ({"bm25": float("nan")}, "the weight nan"),
+        ({"bm25": 0.6, "sales": 0.5}, "add up to 1.1"),
+        ({"sales": 0.5}, "no document has a number 'sales'"),
+        ({"word": 0.5}, "document 0 has 'word' 'x'; expected a number"),
+        ({"huge": 0.5}, "document 0 has 'huge' '1000.*expected a number"),
+        ({"nan": 0.5}, "document 0 has 'nan' nan; expected a finite number"),
+    ],
+)
+def test_a_blend_that_cannot_be_met_is_explained(blend: dict[str, float], message: str) -> None:
+    documents = [
+        {"title": "Mug", "bm25": 1.0, "word": "x", "nan": float("nan"), "huge": 10**400},
+        {"title": "Cup", "bm25": 1.0},
+    ]
+    with pytest.raises(QtrError, match=message):
+        MATCH.rerank("mug", documents, blend=blend)
+
+
+def test_a_least_score_leaves_the_others_out() -> None:
+    whole = MATCH.rerank("phone case", TITLES)
+    least = whole[1].score
+    kept = MATCH.rerank("phone case", TITLES, min_score=least)
+    assert kept == whole[:2]
+    assert MATCH.rerank("phone case", TITLES, min_score=1.0) == []
+
+
+def test_past_its_time_the_order_given_is_kept_and_said_to_be(reranker: Reranker) -> None:
+    ranked = reranker.rerank("phone case", TITLES, timeout_ms=0, min_score=0.9)
+    assert [hit.index for hit in ranked] == [0, 1, 2, 3]
+    assert {hit.stage for hit in ranked} == {"retrieve"}
+    assert {hit.score for hit in ranked} == {0.0}
+    assert reranker.rerank("phone case", TITLES, timeout_ms=60_000) == reranker.rerank(
+        "phone case", TITLES
+    )
+
+
+@pytest.mark.parametrize(
+    "settings", [{"timeout_ms": -1}, {"timeout_ms": float("nan")}, {"min_score": 1.5}]
+)
+def test_settings_without_meaning_are_refused(settings: dict[str, float]) -> None:
+    with pytest.raises(SettingsError):
+        MATCH.rerank("mug", ["Mug"], **settings)
+
+
+def test_many_requests_are_answered_in_order_with_progress() -> None:
+    requests = [("phone case", TITLES), ("garden hose", TITLES[::-1]), ("mug", [])]
+    done: list[int] = []
+    answers = MATCH.rerank_many(iter(requests), top_k=2, progress=done.append)
+    assert answers == [MATCH.rerank(query, titles, top_k=2) for query, titles in requests]
+    assert done == [1, 2, 3]
+
+
+def test_the_event_loop_goes_on_while_documents_are_scored() -> None:
+    async def both() -> tuple[list[Ranked], int]:
+        turns = 0
+        task = asyncio.create_task(MATCH.arerank("phone case", TITLES * 500, top_k=2))
+        while not task.done():
+            turns += 1
+            await asyncio.sleep(0)
+        return await task, turns
+
+    ranked, turns = asyncio.run(both())
+    assert ranked == MATCH.rerank("phone case", TITLES * 500, top_k=2)
+    assert turns > 1
+
+
+def test_threads_share_a_reranker(reranker: Reranker) -> None:
+    queries = ["phone case", "garden hose", "usb charger", "mug"] * 8
+    alone = [reranker.rerank(query, TITLES) for query in queries]
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(lambda query: reranker.rerank(query, TITLES), queries)) == alone
+
+
+def test_stored_and_new_titles_are_scored_together(reranker: Reranker, tmp_path: Path) -> None:
+    products = [Product(id=f"p{n}", title=title) for n, title in enumerate(TITLES)]
+    build_small_index(tmp_path / "index", products, [*{"twin", reranker.name}])
+    indexed = Reranker.load(reranker.name, index=tmp_path / "index")
+    assert indexed.store is not None
+    positions = indexed.store.find(["p2", "none", "p0", "other", "p1"])
+    assert positions.tolist()[1::2] == [-1, -1]
+    logits = indexed.logits("garden hose", [None, TITLES[3], None, None, "ignored"], positions)
+    expected = indexed.logits("garden hose", [TITLES[2], TITLES[3], TITLES[0], None, TITLES[1]])
+    assert np.isnan(logits).tolist() == [False, False, False, True, False]
+    np.testing.assert_allclose(logits, expected, atol=2e-3)
+
+
+def test_a_model_that_fails_is_named_or_leaves_the_order_given(tmp_path: Path) -> None:
+    # Another model's features under this one's name: the graph refuses them.
+    build_small_index(tmp_path / "index", [Product(id="p", title="Mug")], ["twin", "bert2dnn"])
+    features = tmp_path / "index" / "store" / "features"
+    for stored in (features / "bert2dnn").glob("*.npy"):
+        np.save(stored, np.zeros((1, 3), dtype=np.float32))
+    broken = Reranker.load("bert2dnn", index=tmp_path / "index")
+    with pytest.raises(ScoringError, match=r"score.*\.onnx failed: "):
+        broken.rerank_ids("mug", ["p", "p"])
+    ranked = broken.rerank_ids("mug", ["p", "p"], fail_open=True)
+    assert [(hit.id, hit.stage, hit.score) for hit in ranked] == [("p", "retrieve", 0.0)] * 2

@@ -2,21 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import asyncio
+import logging
+import math
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from qtr_rerank.errors import CatalogIndexError, DataError
-from qtr_rerank.records import Product, Ranked
+from qtr_rerank.errors import CatalogIndexError, DataError, ScoringError, SettingsError
+from qtr_rerank.records import Ranked
+from qtr_rerank.rerank.blend import blended, require_weights
+from qtr_rerank.rerank.cascade import RETRIEVE
+from qtr_rerank.rerank.documents import Document, id_of, signals_of, text_of
+from qtr_rerank.runtime.id_table import Positions
 from qtr_rerank.runtime.manifest import IndexManifest
 from qtr_rerank.runtime.scorer import Scorer
+from qtr_rerank.runtime.session import Arrays
 from qtr_rerank.runtime.title_store import TitleStore
 from qtr_rerank.template import ProductText
 
-Document = str | Product | Mapping[str, Any]
+__all__ = ["Document", "Reranker"]
+
+# Documents scored between two looks at the clock: memory stays bounded, and so does what a
+# deadline is overrun by.
+BLOCK = 256
+_LOG = logging.getLogger(__name__)
 
 
 class Reranker:
@@ -53,8 +67,31 @@ class Reranker:
             )
         return cls(scorer, TitleStore.open(Path(index) / "store"))
 
+    @property
+    def reads(self) -> ProductText:
+        """The template of what the model reads of a product."""
+        return self._scorer.reads
+
+    @property
+    def scorer(self) -> Scorer:
+        """The model itself."""
+        return self._scorer
+
+    @property
+    def store(self) -> TitleStore | None:
+        """The stored titles, where this reranker was loaded with an index."""
+        return self._store
+
     def rerank(
-        self, query: str, documents: Sequence[Document], top_k: int | None = None
+        self,
+        query: str,
+        documents: Sequence[Document],
+        top_k: int | None = None,
+        *,
+        min_score: float | None = None,
+        blend: Mapping[str, float] | None = None,
+        timeout_ms: float | None = None,
+        fail_open: bool = False,
     ) -> list[Ranked]:
         """All documents, or the best `top_k`, best first; equal scores keep the given order.
 
@@ -62,90 +99,228 @@ class Reranker:
         `brand` and `category`; it comes back as it was given in `Ranked.document`. Without an id,
         its place is its id. Of a product, or of a mapping with `title`, the model reads what its
         template says (`Scorer.reads`); a plain text, or `text`, it reads as it is.
-        Raises DataError for anything else, naming the place.
-        """
-        _require_top_k(top_k)
-        reads = self._scorer.reads
-        titles = [_text(document, place, reads) for place, document in enumerate(documents)]
-        logits = self._scorer.score_texts(query, titles)
-        ids = [_id(document, place) for place, document in enumerate(documents)]
-        return self._ranked(logits, ids, documents, top_k)
 
-    def rerank_ids(self, query: str, ids: Sequence[str], top_k: int | None = None) -> list[Ranked]:
+        `min_score` leaves out those of a lower `Ranked.score`. `blend` mixes in other signals of
+        the documents (numbers by that key in a mapping or in `Product.extra`) with weights that add
+        up to 1 at most: {"bm25": 0.2} is four fifths the model's probability, a fifth BM25 brought
+        to 0..1 over these documents; `Ranked.score` is then the mixture, see `blended`.
+
+        Past `timeout_ms` the documents not yet scored stay behind those that are, in the order
+        given, and so do all of them where `fail_open` is set and the model fails: their
+        `Ranked.stage` is "retrieve", their score 0, and `min_score` does not drop them.
+        Raises DataError for a document that is none of these, naming the place, SettingsError for
+        settings that cannot be met, and ScoringError where the model fails.
+        """
+        _require(top_k, min_score, timeout_ms)
+        require_weights(blend or {})
+        deadline = _deadline(timeout_ms)
+        titles = [text_of(document, place, self.reads) for place, document in enumerate(documents)]
+        ids = [id_of(document, place) for place, document in enumerate(documents)]
+        signals = signals_of(documents, blend or {})
+        logits = self._logits(query, titles, None, deadline, fail_open)
+        scores = self.probabilities(logits)
+        if blend:
+            scores = blended(scores, signals, blend)
+        return self._ranked(scores, logits, ids, documents, top_k, min_score)
+
+    def rerank_ids(
+        self,
+        query: str,
+        ids: Sequence[str],
+        top_k: int | None = None,
+        *,
+        min_score: float | None = None,
+        timeout_ms: float | None = None,
+        fail_open: bool = False,
+    ) -> list[Ranked]:
         """As `rerank`, for products of the index: one matrix product in place of reading titles.
 
         Raises UnknownIdError naming the first id that the index lacks, CatalogIndexError where
         this reranker was loaded without an index.
         """
-        _require_top_k(top_k)
+        _require(top_k, min_score, timeout_ms)
+        deadline = _deadline(timeout_ms)
         if self._store is None:
             raise CatalogIndexError(
                 "rerank_ids needs stored titles; load with Reranker.load(name, index=FOLDER)"
             )
-        if not ids:
-            return []
         positions = self._store.positions(ids)
-        logits = self._scorer.score(
-            self._scorer.encode_queries([query]),
-            {name: rows[positions] for name, rows in self._features.items()},
+        logits = self._logits(query, [None] * len(ids), positions, deadline, fail_open)
+        return self._ranked(self.probabilities(logits), logits, ids, ids, top_k, min_score)
+
+    def rerank_many(
+        self,
+        requests: Iterable[tuple[str, Sequence[Document]]],
+        top_k: int | None = None,
+        *,
+        progress: Callable[[int], None] | None = None,
+        min_score: float | None = None,
+        blend: Mapping[str, float] | None = None,
+        timeout_ms: float | None = None,
+        fail_open: bool = False,
+    ) -> list[list[Ranked]]:
+        """`rerank` for each (query, documents), in their order; the settings hold for each.
+
+        `progress` is called after each with the number done so far.
+        """
+        answers: list[list[Ranked]] = []
+        for query, documents in requests:
+            answers.append(
+                self.rerank(
+                    query,
+                    documents,
+                    top_k,
+                    min_score=min_score,
+                    blend=blend,
+                    timeout_ms=timeout_ms,
+                    fail_open=fail_open,
+                )
+            )
+            if progress is not None:
+                progress(len(answers))
+        return answers
+
+    async def arerank(
+        self,
+        query: str,
+        documents: Sequence[Document],
+        top_k: int | None = None,
+        *,
+        min_score: float | None = None,
+        blend: Mapping[str, float] | None = None,
+        timeout_ms: float | None = None,
+        fail_open: bool = False,
+    ) -> list[Ranked]:
+        """`rerank` in a thread of asyncio's, so that the event loop goes on meanwhile."""
+        return await asyncio.to_thread(
+            self.rerank,
+            query,
+            documents,
+            top_k,
+            min_score=min_score,
+            blend=blend,
+            timeout_ms=timeout_ms,
+            fail_open=fail_open,
         )
-        return self._ranked(logits, ids, ids, top_k)
+
+    def logits(
+        self,
+        query: str,
+        titles: Sequence[str | None],
+        positions: Positions | None = None,
+        *,
+        deadline: float | None = None,
+    ) -> NDArray[np.float32]:
+        """Logits (titles,); NaN for what has no title, and for what a deadline left unscored.
+
+        `positions` (titles,) say where the stored features of a document are, which are then used
+        in place of its title; -1 where there are none. `deadline` is a reading of
+        `time.perf_counter`. Documents are scored in the order given, a block at a time.
+        """
+        found = np.full(len(titles), np.nan, dtype=np.float32)
+        stored = np.full(len(titles), -1, dtype=np.int64) if positions is None else positions
+        readable = [place for place, title in enumerate(titles) if title is not None]
+        wanted = np.union1d(np.flatnonzero(stored >= 0), np.array(readable, dtype=np.int64))
+        if not len(wanted) or _passed(deadline):
+            return found
+        query_features = self._scorer.encode_queries([query])
+        for start in range(0, len(wanted), BLOCK):
+            if _passed(deadline):
+                break
+            places = wanted[start : start + BLOCK]
+            features = self._block(titles, places, stored[places])
+            found[places] = self._scorer.score(query_features, features)
+        return found
+
+    def _block(
+        self, titles: Sequence[str | None], places: Positions, positions: Positions
+    ) -> Arrays:
+        """Features of one block: stored ones where there are any, of the titles read now else."""
+        kept = positions >= 0
+        if kept.all():
+            return {name: rows[positions] for name, rows in self._features.items()}
+        read = self._scorer.encode_titles([titles[place] or "" for place in places[~kept].tolist()])
+        if not kept.any():
+            return read
+        mixed: Arrays = {}
+        for name, rows in read.items():
+            mixed[name] = np.empty((len(places), *rows.shape[1:]), dtype=rows.dtype)
+            mixed[name][~kept] = rows
+            mixed[name][kept] = self._features[name][positions[kept]]
+        return mixed
+
+    def probabilities(self, logits: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Calibrated probabilities of relevance; 0 where the logit is NaN."""
+        probabilities = self._scorer.probabilities(logits).astype(np.float64)
+        return np.where(np.isnan(logits), 0.0, probabilities)
+
+    def _logits(
+        self,
+        query: str,
+        titles: Sequence[str | None],
+        positions: Positions | None,
+        deadline: float | None,
+        fail_open: bool,
+    ) -> NDArray[np.float32]:
+        try:
+            return self.logits(query, titles, positions, deadline=deadline)
+        except ScoringError:
+            if not fail_open:
+                raise
+            _LOG.exception("%s failed; the documents keep the order given", self.name)
+            return np.full(len(titles), np.nan, dtype=np.float32)
 
     def _ranked(
         self,
+        scores: NDArray[np.float64],
         logits: NDArray[np.float32],
         ids: Sequence[str],
         documents: Sequence[Any],
         top_k: int | None,
+        min_score: float | None,
     ) -> list[Ranked]:
-        # Sort on logits: probabilities saturate at 1.0 and would tie.
-        order = np.argsort(-logits, kind="stable")[:top_k].tolist()
-        probabilities = self._scorer.probabilities(logits)
+        order = order_of(scores, logits)
+        scored = ~np.isnan(logits)
+        if min_score is not None:
+            order = order[(scores[order] >= min_score) | ~scored[order]]
         return [
             Ranked(
                 id=ids[place],
                 index=place,
                 rank=rank,
-                score=float(probabilities[place]),
-                logit=float(logits[place]),
+                score=float(scores[place]) if scored[place] else 0.0,
+                logit=float(logits[place]) if scored[place] else 0.0,
                 first_rank=place + 1,
                 first_score=0.0,
-                stage=self.name,
+                stage=self.name if scored[place] else RETRIEVE,
                 document=documents[place],
             )
-            for rank, place in enumerate(order, start=1)
+            for rank, place in enumerate(order[:top_k].tolist(), start=1)
         ]
 
 
-def _require_top_k(top_k: int | None) -> None:
+def order_of(scores: NDArray[np.float64], logits: NDArray[np.float32]) -> Positions:
+    """Places (documents,) by falling score, what has no logit (NaN) last; ties as they were given.
+
+    Equal scores go by their logits: probabilities saturate at 1.0 and would tie.
+    """
+    unscored = np.isnan(logits)
+    order: Positions = np.lexsort((-np.nan_to_num(logits), -scores, unscored))
+    return order
+
+
+def _require(top_k: int | None, min_score: float | None, timeout_ms: float | None) -> None:
     if top_k is not None and top_k < 0:
         raise DataError(f"top_k is {top_k}; expected 0 or more, or None for all documents")
+    if min_score is not None and not 0.0 <= min_score <= 1.0:
+        raise SettingsError(f"min_score is {min_score}; expected a probability, 0 to 1, or None")
+    if timeout_ms is not None and not 0.0 <= timeout_ms < math.inf:
+        raise SettingsError(f"timeout_ms is {timeout_ms}; expected 0 or more, or None for no limit")
 
 
-def _text(document: Document, place: int, reads: ProductText) -> str:
-    """What the model reads of a document."""
-    if isinstance(document, str):
-        return document
-    if isinstance(document, Product):
-        return reads.render(document)
-    if isinstance(document, Mapping):
-        text = document.get("text")
-        if "title" not in document and isinstance(text, str):
-            return text
-        fields: dict[str, Any] = {name: document.get(name) or "" for name in reads.fields}
-        if isinstance(document.get("title"), str) and all(
-            isinstance(value, str) for value in fields.values()
-        ):
-            return reads.render(Product(id="", **fields))
-    raise DataError(
-        f"document {place} is {str(document)[:80]!r}; expected a text, a Product, or a mapping "
-        f"with 'text', or with 'title' and texts in what the model reads: {', '.join(reads.fields)}"
-    )
+def _deadline(timeout_ms: float | None) -> float | None:
+    return None if timeout_ms is None else time.perf_counter() + timeout_ms / 1000.0
 
 
-def _id(document: Document, place: int) -> str:
-    if isinstance(document, Product):
-        return document.id
-    if isinstance(document, Mapping) and "id" in document:
-        return str(document["id"])
-    return str(place)
+def _passed(deadline: float | None) -> bool:
+    return deadline is not None and time.perf_counter() >= deadline

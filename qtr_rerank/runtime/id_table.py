@@ -39,6 +39,17 @@ class IdTable:
 
     def positions(self, ids: Sequence[str]) -> Positions:
         """The positions of `ids`, in that order. Raises UnknownIdError naming the first missing."""
+        found = self.find(ids)
+        missing = np.flatnonzero(found < 0)
+        if len(missing):
+            raise UnknownIdError(
+                f"the index of {len(self):,} products holds no id {ids[int(missing[0])]!r}; "
+                "use an id of its catalog, or index the catalog again if it has changed"
+            )
+        return found
+
+    def find(self, ids: Sequence[str]) -> Positions:
+        """The positions of `ids`, in that order; -1 for an id that the table does not hold."""
         encoded = [identifier.encode("utf-8", "surrogatepass") for identifier in ids]
         hashes = np.array([_hash(identifier) for identifier in encoded], dtype=np.uint64)
         places = np.searchsorted(self._hashes, hashes)
@@ -64,11 +75,7 @@ class IdTable:
             if self._encoded([position]) == [identifier]:
                 return position
             place += 1
-        raise UnknownIdError(
-            f"the index of {len(self):,} products holds no id "
-            f"{identifier.decode('utf-8', 'surrogatepass')!r}; "
-            "use an id of its catalog, or index the catalog again if it has changed"
-        )
+        return -1
 
 
 class IdTableWriter:

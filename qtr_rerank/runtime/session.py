@@ -10,7 +10,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from qtr_rerank.errors import ArtifactError
+from qtr_rerank.errors import ArtifactError, ScoringError
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -19,6 +19,7 @@ class Session:
     """A loaded graph: named arrays in, named arrays out. Safe to call from several threads."""
 
     def __init__(self, path: Path, threads: int = 1) -> None:
+        self._path = path
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
@@ -40,6 +41,12 @@ class Session:
         }
 
     def run(self, arrays: Mapping[str, NDArray[Any]]) -> Arrays:
-        """Outputs by name. `arrays` may hold more than the graph reads."""
-        values = self._session.run(None, {name: arrays[name] for name in self.inputs})
+        """Outputs by name. `arrays` may hold more than the graph reads. Raises ScoringError."""
+        try:
+            values = self._session.run(None, {name: arrays[name] for name in self.inputs})
+        except Exception as error:  # as above
+            raise ScoringError(
+                f"{self._path} failed: {error}; if memory is short, score fewer titles at once or "
+                "use fewer threads, else verify the model with 'qtr models' and index again"
+            ) from error
         return dict(zip(self.outputs, map(np.asarray, values), strict=True))

@@ -108,6 +108,10 @@ class TitleStore:
         """The positions of `ids`, in that order. Raises UnknownIdError naming the first missing."""
         return self._ids.positions(ids)
 
+    def find(self, ids: Sequence[str]) -> Positions:
+        """The positions of `ids`, in that order; -1 for an id that the store does not hold."""
+        return self._ids.find(ids)
+
     def features(self, model: str) -> dict[str, NDArray[Any]]:
         """What `model` stored of every title: arrays (products, ...), memory-mapped."""
         folder = self._folder / "features" / model
