@@ -60,6 +60,27 @@ def java_home() -> Path | None:
     return Path(value) if value else None
 
 
+def api_keys_from(file: Path | None) -> tuple[str, ...]:
+    """The keys of `file`, one a line, else those of QTR_API_KEYS, apart by commas; perhaps none.
+
+    Raises SettingsError where the file cannot be read or has no key: a server that was meant to be
+    closed must not stand open.
+    """
+    if file is None:
+        keys = os.environ.get("QTR_API_KEYS", "")
+        return tuple(key.strip() for key in keys.split(",") if key.strip())
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(
+            f"{file} cannot be read ({error}); expected API keys, one a line"
+        ) from error
+    found = tuple(line.strip() for line in lines if line.strip() and not line.startswith("#"))
+    if not found:
+        raise SettingsError(f"{file} holds no API key; write one a line")
+    return found
+
+
 def _folder(name: str) -> Path | None:
     value = os.environ.get(name)
     if not value:

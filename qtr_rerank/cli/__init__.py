@@ -22,6 +22,7 @@ COMMANDS = {
     "sample": "qtr_rerank.cli.data:sample",
     "score": "qtr_rerank.cli.score:score",
     "search": "qtr_rerank.cli.search:search",
+    "serve": "qtr_rerank.cli.serve:serve",
     "teacher": "qtr_rerank.cli.teacher:teacher",
     "train": "qtr_rerank.cli.recipe:train",
 }

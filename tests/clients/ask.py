@@ -1,0 +1,121 @@
+"""Run by test_serve_clients.py in an environment that has the clients of other services, not us.
+
+    python ask.py CLIENT BASE_URL KEY < {"query", "documents"}
+
+Prints the places of the documents in the order that the client hands on, and their scores.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import sys
+from collections.abc import Callable
+
+Answer = list[tuple[int, float]]
+
+
+def cohere_v1(url: str, key: str, query: str, documents: list[str]) -> Answer:
+    import cohere
+
+    answer = cohere.Client(key, base_url=url).rerank(
+        model="rerank-english-v3.0", query=query, documents=documents, top_n=len(documents)
+    )
+    return [(result.index, result.relevance_score) for result in answer.results]
+
+
+def cohere_v1_objects(url: str, key: str, query: str, documents: list[str]) -> Answer:
+    import cohere
+
+    objects = [{"name": document, "stock": "12"} for document in documents]
+    answer = cohere.Client(key, base_url=url).rerank(
+        model="match", query=query, documents=objects, rank_fields=["name"], return_documents=True
+    )
+    assert all(result.document.text == documents[result.index] for result in answer.results)
+    return [(result.index, result.relevance_score) for result in answer.results]
+
+
+def cohere_v2(url: str, key: str, query: str, documents: list[str]) -> Answer:
+    import cohere
+
+    answer = cohere.ClientV2(key, base_url=url).rerank(
+        model="rerank-v3.5", query=query, documents=documents
+    )
+    assert answer.meta.api_version.version == "2"
+    return [(result.index, result.relevance_score) for result in answer.results]
+
+
+def langchain(url: str, key: str, query: str, documents: list[str]) -> Answer:
+    from langchain_cohere import CohereRerank
+    from langchain_core.documents import Document
+
+    reranker = CohereRerank(
+        model="rerank-v3.5", cohere_api_key=key, base_url=url, top_n=len(documents)
+    )
+    given = [Document(page_content=text, metadata={"n": n}) for n, text in enumerate(documents)]
+    answer = reranker.compress_documents(given, query)
+    return [(hit.metadata["n"], hit.metadata["relevance_score"]) for hit in answer]
+
+
+def llama_index_cohere(url: str, key: str, query: str, documents: list[str]) -> Answer:
+    from llama_index.postprocessor.cohere_rerank import CohereRerank
+
+    reranker = CohereRerank(api_key=key, model="rerank-v3.5", top_n=len(documents), base_url=url)
+    return _llama_index(reranker, query, documents)
+
+
+def llama_index_jina(url: str, key: str, query: str, documents: list[str]) -> Answer:
+    from llama_index.postprocessor.jinaai_rerank import JinaRerank
+
+    reranker = JinaRerank(
+        api_key=key,
+        model="jina-reranker-v2-base-multilingual",
+        top_n=len(documents),
+        base_url=f"{url}/v1",
+    )
+    return _llama_index(reranker, query, documents)
+
+
+def _llama_index(reranker: object, query: str, documents: list[str]) -> Answer:
+    from llama_index.core.schema import NodeWithScore, TextNode
+
+    nodes = [
+        NodeWithScore(node=TextNode(text=text, id_=str(n)), score=0.0)
+        for n, text in enumerate(documents)
+    ]
+    answer = reranker.postprocess_nodes(nodes, query_str=query)  # type: ignore[attr-defined]
+    return [(int(hit.node.node_id), hit.score) for hit in answer]
+
+
+def haystack_cohere(url: str, key: str, query: str, documents: list[str]) -> Answer:
+    from haystack import Document
+    from haystack.utils import Secret
+    from haystack_integrations.components.rankers.cohere import CohereRanker
+
+    ranker = CohereRanker(
+        model="rerank-v3.5",
+        api_key=Secret.from_token(key),
+        api_base_url=url,
+        top_k=len(documents),
+    )
+    given = [Document(content=text, meta={"n": n}) for n, text in enumerate(documents)]
+    answer = ranker.run(query=query, documents=given)["documents"]
+    return [(hit.meta["n"], hit.score) for hit in answer]
+
+
+CLIENTS: dict[str, tuple[str, Callable[[str, str, str, list[str]], Answer]]] = {
+    "cohere-v1": ("cohere", cohere_v1),
+    "cohere-v1-objects": ("cohere", cohere_v1_objects),
+    "cohere-v2": ("cohere", cohere_v2),
+    "langchain-cohere": ("langchain-cohere", langchain),
+    "llama-index-cohere": ("llama-index-postprocessor-cohere-rerank", llama_index_cohere),
+    "llama-index-jina": ("llama-index-postprocessor-jinaai-rerank", llama_index_jina),
+    "haystack-cohere": ("cohere-haystack", haystack_cohere),
+}
+
+if __name__ == "__main__":
+    client, url, key = sys.argv[1:]
+    package, ask = CLIENTS[client]
+    request = json.load(sys.stdin)
+    found = ask(url, key, request["query"], request["documents"])
+    json.dump({"version": importlib.metadata.version(package), "found": found}, sys.stdout)

@@ -1,0 +1,67 @@
+"""`qtr serve` as a process of its own, for the tests that need one."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+_QTR = [sys.executable, "-c", "from qtr_rerank.cli import main; main()"]
+
+
+@dataclass(frozen=True)
+class Running:
+    """A server: its address, its process, and where its standard error goes."""
+
+    url: str
+    process: subprocess.Popen[str]
+    log: Path
+
+    def request(self, method: str, path: str, body: Any = None, **headers: str) -> tuple[int, Any]:
+        """Status, and the answer: as JSON where it is, else as text."""
+        connection = HTTPConnection(urlsplit(self.url).netloc, timeout=60)
+        try:
+            connection.request(
+                method, path, json.dumps(body) if body is not None else None, headers
+            )
+            answer = connection.getresponse()
+            text = answer.read().decode()
+            is_json = answer.headers["Content-Type"].startswith("application/json")
+            return answer.status, json.loads(text) if is_json else text
+        finally:
+            connection.close()
+
+
+@contextmanager
+def running_server(
+    log: Path, *options: object, env: dict[str, str] | None = None
+) -> Iterator[Running]:
+    """Start `qtr serve` on a free port; it is ended at the end."""
+    command = [*_QTR, "serve", "--port", "0", *map(str, options)]
+    with (
+        log.open("w") as errors,
+        subprocess.Popen(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            env=os.environ | (env or {}),
+        ) as process,
+    ):
+        try:
+            assert process.stdout is not None
+            # The address is printed when the server is ready; nothing, where it could not be.
+            url = process.stdout.readline().strip()
+            assert url, log.read_text()
+            yield Running(url, process, log)
+        finally:
+            process.terminate()
+            process.wait(30)

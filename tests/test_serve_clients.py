@@ -1,0 +1,84 @@
+"""Clients of other services, unmodified but for the base URL, against a running `qtr serve`."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from qtr_rerank import Reranker
+from tests.serving import Running, running_server
+
+ROOT = Path(__file__).parent.parent
+ASK = ROOT / "tests" / "clients" / "ask.py"
+QUERY = "usb c cable"
+DOCUMENTS = ["Mug, white", "USB-C cable 2 m", 'Phone "case"', "USB charger \\ 20 W", "Câble USB-C"]
+# langchain-cohere still wants an older cohere than the newest.
+ENVIRONMENTS = {
+    "frameworks": (
+        "langchain-cohere",
+        "llama-index-postprocessor-cohere-rerank",
+        "llama-index-postprocessor-jinaai-rerank",
+        "cohere-haystack",
+    ),
+    "cohere": ("cohere",),
+}
+CASES = [
+    ("cohere", "cohere-v1"),
+    ("cohere", "cohere-v1-objects"),
+    ("cohere", "cohere-v2"),
+    ("frameworks", "cohere-v1"),
+    ("frameworks", "cohere-v2"),
+    ("frameworks", "langchain-cohere"),
+    ("frameworks", "llama-index-cohere"),
+    ("frameworks", "llama-index-jina"),
+    ("frameworks", "haystack-cohere"),
+]
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    names = ("match", "rerank-v3.5", "rerank-english-v3.0", "jina-reranker-v2-base-multilingual")
+    options = [part for name in names for part in ("-m", f"{name}=match")]
+    log = tmp_path_factory.mktemp("server") / "log"
+    with running_server(log, *options, env={"QTR_API_KEYS": "old-key,new-key"}) as running:
+        yield running
+
+
+def _python(environment: str) -> Path:
+    """An environment that holds the clients and not us; made once, under .cache."""
+    packages = ENVIRONMENTS[environment]
+    digest = hashlib.sha256(f"{packages}{sys.version}".encode()).hexdigest()[:8]
+    folder = ROOT / ".cache" / f"clients-{environment}-{digest}"
+    python = folder / "bin" / "python"
+    if not (folder / "installed").exists():
+        subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
+        pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        subprocess.run([*pip, *packages], check=True)
+        (folder / "installed").touch()
+    return python
+
+
+@pytest.mark.parametrize(("environment", "client"), CASES)
+def test_a_client_gets_the_librarys_order(server: Running, environment: str, client: str) -> None:
+    done = subprocess.run(
+        [_python(environment), ASK, client, server.url, "new-key"],
+        input=json.dumps({"query": QUERY, "documents": DOCUMENTS}),
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(done.stdout)
+    ranked = Reranker.load("match").rerank(QUERY, DOCUMENTS)
+    assert [place for place, _ in answer["found"]] == [hit.index for hit in ranked]
+    assert [score for _, score in answer["found"]] == pytest.approx(
+        [hit.score for hit in ranked], abs=1e-6
+    )
+    logging.getLogger(__name__).info("%s %s", client, answer["version"])
