@@ -40,15 +40,11 @@ Figures = dict[str, dict[str, float]]
 @click.option("--work", type=click.Path(path_type=Path), default=Path("runs/icecat"))
 @click.option("-o", "--out", type=click.Path(path_type=Path), default=Path("results/icecat.json"))
 def main(folder: Path, work: Path, out: Path) -> None:
-    dataset = open_dataset("icecat", folder)
-    products = list(dataset.catalog())
-    judgments = [one for one in dataset.judgments() if split_of(one.query) == "dev"]
-    judged: Judged = defaultdict(dict)
-    for one in judgments:
-        judged[one.query][one.product_id] = one.rating
+    products = list(open_dataset("icecat", folder).catalog())
+    judged, pairs = development_judgments(folder)
     report = {
         "queries": len(judged),
-        "judged pairs": len(judgments),
+        "judged pairs": pairs,
         "judged lists": judged_lists(products, judged, work),
         "full catalog": full_catalog(folder, judged, work),
     }
@@ -92,12 +88,18 @@ def _figures(scores: np.ndarray, labels: np.ndarray, queries: list[str]) -> dict
     }
 
 
-def full_catalog(folder: Path, judged: Judged, work: Path) -> Figures:
-    settings = IndexSettings(
-        catalog=first_file(folder, CATALOG_FILES), index=work / "index", format="icecat"
-    )
-    build_index(settings, [Scorer.load(name) for name in MODELS])
-    with (work / "qrels.csv").open("w", encoding="utf-8", newline="") as file:
+def development_judgments(folder: Path) -> tuple[Judged, int]:
+    """Ratings by query and product of the queries kept for development, and how many."""
+    judged: Judged = defaultdict(dict)
+    for one in open_dataset("icecat", folder).judgments():
+        if split_of(one.query) == "dev":
+            judged[one.query][one.product_id] = one.rating
+    return judged, sum(map(len, judged.values()))
+
+
+def write_qrels(judged: Judged, path: Path) -> None:
+    """Judgments as `qtr evaluate` reads them."""
+    with path.open("w", encoding="utf-8", newline="") as file:
         rows = csv.writer(file)
         rows.writerow(["query", "docid", "rating"])
         rows.writerows(
@@ -105,6 +107,14 @@ def full_catalog(folder: Path, judged: Judged, work: Path) -> Figures:
             for query, ratings in judged.items()
             for id, rating in ratings.items()
         )
+
+
+def full_catalog(folder: Path, judged: Judged, work: Path) -> Figures:
+    settings = IndexSettings(
+        catalog=first_file(folder, CATALOG_FILES), index=work / "index", format="icecat"
+    )
+    build_index(settings, [Scorer.load(name) for name in MODELS])
+    write_qrels(judged, work / "qrels.csv")
     bm25 = TantivyLexical.open(work / "index" / "tantivy")
     with SearchEngine.open(work / "index") as engine:
         orders: dict[str, Search] = {

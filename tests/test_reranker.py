@@ -263,3 +263,16 @@ def test_a_model_that_fails_is_named_or_leaves_the_order_given(tmp_path: Path) -
         broken.rerank_ids("mug", ["p", "p"])
     ranked = broken.rerank_ids("mug", ["p", "p"], fail_open=True)
     assert [(hit.id, hit.stage, hit.score) for hit in ranked] == [("p", "retrieve", 0.0)] * 2
+
+
+def test_a_prior_has_the_given_order_count() -> None:
+    ranked = {hit.index: hit for hit in MATCH.rerank("phone case", TITLES)}
+    with_prior = MATCH.rerank("phone case", TITLES, prior=2.0)
+    for hit in with_prior:
+        penalty = 2.0 * np.log((hit.index + 11) / 11)
+        assert hit.logit == pytest.approx(ranked[hit.index].logit - penalty, abs=1e-5)
+    assert all(a.score >= b.score for a, b in pairwise(with_prior))
+    # So large a prior leaves the order as it was.
+    assert [hit.index for hit in MATCH.rerank("mug", TITLES, prior=1e4)] == [0, 1, 2, 3]
+    with pytest.raises(SettingsError, match="prior is -1"):
+        MATCH.rerank("mug", TITLES, prior=-1)

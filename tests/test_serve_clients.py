@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from experiments.server_process import Running, running_server
 from qtr_rerank import Reranker
-from tests.serving import Running, running_server
 
 ROOT = Path(__file__).parent.parent
 ASK = ROOT / "tests" / "clients" / "ask.py"

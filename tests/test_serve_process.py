@@ -22,12 +22,12 @@ import schemathesis
 from click.testing import CliRunner
 from hypothesis import HealthCheck, Phase, settings
 
+from experiments.server_process import Running, running_server
 from qtr_rerank.cli import cli
 from qtr_rerank.errors import SettingsError
 from qtr_rerank.serve.app import create_app
 from qtr_rerank.serve.service import RerankService
 from qtr_rerank.serve.settings import ServeSettings
-from tests.serving import Running, running_server
 
 FUZZED = 20_000
 ASK = {"query": "usb cable", "documents": ["Mug", "USB-C cable"]}

@@ -18,6 +18,7 @@ COMMANDS = {
     "export": "qtr_rerank.cli.train:export",
     "index": "qtr_rerank.cli.index:index",
     "models": "qtr_rerank.cli.models:models",
+    "opensearch": "qtr_rerank.cli.opensearch:opensearch",
     "pairs": "qtr_rerank.cli.train:pairs",
     "sample": "qtr_rerank.cli.data:sample",
     "score": "qtr_rerank.cli.score:score",

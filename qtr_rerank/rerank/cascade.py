@@ -122,7 +122,7 @@ def run_cascade(
     order = np.arange(count)
     scores = np.array([candidate.score for candidate in candidates], dtype=np.float64)
     logits = scores.copy()
-    penalty = np.log((np.arange(count) + 1 + _PRIOR_OFFSET) / (1 + _PRIOR_OFFSET))
+    penalty = prior_penalty(count)
     decided = [RETRIEVE] * count
     times: dict[str, float] = {}
     degraded = False
@@ -156,6 +156,14 @@ def run_cascade(
         for rank, place in enumerate(order[:limit].tolist(), start=1)
     )
     return CascadeResult(ranked, times, degraded)
+
+
+def prior_penalty(count: int) -> NDArray[np.float64]:
+    """What a prior of 1 takes off the logits (count,) of candidates in their first order."""
+    penalty: NDArray[np.float64] = np.log(
+        (np.arange(count) + 1 + _PRIOR_OFFSET) / (1 + _PRIOR_OFFSET)
+    )
+    return penalty
 
 
 def _stage_logits(

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from qtr_rerank.errors import CatalogIndexError, DataError, ScoringError, SettingsError
 from qtr_rerank.records import Ranked
 from qtr_rerank.rerank.blend import blended, require_weights
-from qtr_rerank.rerank.cascade import RETRIEVE
+from qtr_rerank.rerank.cascade import RETRIEVE, prior_penalty
 from qtr_rerank.rerank.documents import Document, id_of, signals_of, text_of
 from qtr_rerank.runtime.id_table import Positions
 from qtr_rerank.runtime.manifest import IndexManifest
@@ -89,6 +89,7 @@ class Reranker:
         top_k: int | None = None,
         *,
         min_score: float | None = None,
+        prior: float = 0.0,
         blend: Mapping[str, float] | None = None,
         timeout_ms: float | None = None,
         fail_open: bool = False,
@@ -100,6 +101,8 @@ class Reranker:
         its place is its id. Of a product, or of a mapping with `title`, the model reads what its
         template says (`Scorer.reads`); a plain text, or `text`, it reads as it is.
 
+        `prior` has the given order count, where it is one by relevance: so many logits are taken
+        off for each e-fold of (place + 10); 2 is what the search of this package uses.
         `min_score` leaves out those of a lower `Ranked.score`. `blend` mixes in other signals of
         the documents (numbers by that key in a mapping or in `Product.extra`) with weights that add
         up to 1 at most: {"bm25": 0.2} is four fifths the model's probability, a fifth BM25 brought
@@ -111,13 +114,14 @@ class Reranker:
         Raises DataError for a document that is none of these, naming the place, SettingsError for
         settings that cannot be met, and ScoringError where the model fails.
         """
-        _require(top_k, min_score, timeout_ms)
+        _require(top_k, min_score, timeout_ms, prior)
         require_weights(blend or {})
         deadline = _deadline(timeout_ms)
         titles = [text_of(document, place, self.reads) for place, document in enumerate(documents)]
         ids = [id_of(document, place) for place, document in enumerate(documents)]
         signals = signals_of(documents, blend or {})
         logits = self._logits(query, titles, None, deadline, fail_open)
+        logits = with_prior(logits, prior)
         scores = self.probabilities(logits)
         if blend:
             scores = blended(scores, signals, blend)
@@ -130,6 +134,7 @@ class Reranker:
         top_k: int | None = None,
         *,
         min_score: float | None = None,
+        prior: float = 0.0,
         timeout_ms: float | None = None,
         fail_open: bool = False,
     ) -> list[Ranked]:
@@ -138,7 +143,7 @@ class Reranker:
         Raises UnknownIdError naming the first id that the index lacks, CatalogIndexError where
         this reranker was loaded without an index.
         """
-        _require(top_k, min_score, timeout_ms)
+        _require(top_k, min_score, timeout_ms, prior)
         deadline = _deadline(timeout_ms)
         if self._store is None:
             raise CatalogIndexError(
@@ -146,6 +151,7 @@ class Reranker:
             )
         positions = self._store.positions(ids)
         logits = self._logits(query, [None] * len(ids), positions, deadline, fail_open)
+        logits = with_prior(logits, prior)
         return self._ranked(self.probabilities(logits), logits, ids, ids, top_k, min_score)
 
     def rerank_many(
@@ -155,6 +161,7 @@ class Reranker:
         *,
         progress: Callable[[int], None] | None = None,
         min_score: float | None = None,
+        prior: float = 0.0,
         blend: Mapping[str, float] | None = None,
         timeout_ms: float | None = None,
         fail_open: bool = False,
@@ -171,6 +178,7 @@ class Reranker:
                     documents,
                     top_k,
                     min_score=min_score,
+                    prior=prior,
                     blend=blend,
                     timeout_ms=timeout_ms,
                     fail_open=fail_open,
@@ -187,6 +195,7 @@ class Reranker:
         top_k: int | None = None,
         *,
         min_score: float | None = None,
+        prior: float = 0.0,
         blend: Mapping[str, float] | None = None,
         timeout_ms: float | None = None,
         fail_open: bool = False,
@@ -198,6 +207,7 @@ class Reranker:
             documents,
             top_k,
             min_score=min_score,
+            prior=prior,
             blend=blend,
             timeout_ms=timeout_ms,
             fail_open=fail_open,
@@ -299,6 +309,13 @@ class Reranker:
         ]
 
 
+def with_prior(logits: NDArray[np.float32], prior: float) -> NDArray[np.float32]:
+    """Logits (documents,) less what a prior takes off for the place that each was given in."""
+    if prior == 0.0:
+        return logits
+    return (logits - prior * prior_penalty(len(logits))).astype(np.float32)
+
+
 def order_of(scores: NDArray[np.float64], logits: NDArray[np.float32]) -> Positions:
     """Places (documents,) by falling score, what has no logit (NaN) last; ties as they were given.
 
@@ -309,11 +326,15 @@ def order_of(scores: NDArray[np.float64], logits: NDArray[np.float32]) -> Positi
     return order
 
 
-def _require(top_k: int | None, min_score: float | None, timeout_ms: float | None) -> None:
+def _require(
+    top_k: int | None, min_score: float | None, timeout_ms: float | None, prior: float
+) -> None:
     if top_k is not None and top_k < 0:
         raise DataError(f"top_k is {top_k}; expected 0 or more, or None for all documents")
     if min_score is not None and not 0.0 <= min_score <= 1.0:
         raise SettingsError(f"min_score is {min_score}; expected a probability, 0 to 1, or None")
+    if not 0.0 <= prior < math.inf:
+        raise SettingsError(f"prior is {prior}; expected 0 or more")
     if timeout_ms is not None and not 0.0 <= timeout_ms < math.inf:
         raise SettingsError(f"timeout_ms is {timeout_ms}; expected 0 or more, or None for no limit")
 

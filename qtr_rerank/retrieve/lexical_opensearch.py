@@ -69,7 +69,7 @@ class OpenSearchLexical:
         if not words:
             return []
         request: dict[str, Any] = {
-            "query": _query(words, filters or Filters()),
+            "query": bm25_query(words, filters or Filters()),
             "sort": [{"_score": "desc"}, {"id": "asc"}],
             "track_total_hits": False,
             "_source": False,
@@ -189,7 +189,7 @@ def _keyword_and_text() -> dict[str, Any]:
     }
 
 
-def _query(words: Sequence[str], filters: Filters) -> dict[str, Any]:
+def bm25_query(words: Sequence[str], filters: Filters) -> dict[str, Any]:
     """Any word may match, in any field.
 
     cross_fields: a shopper's words are spread over the fields (`nordvik walking shoe`), so each

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from qtr_rerank.errors import DataError
 from qtr_rerank.rerank.documents import text_of
-from qtr_rerank.rerank.reranker import Reranker, order_of
+from qtr_rerank.rerank.reranker import Reranker, order_of, with_prior
 from qtr_rerank.runtime.manifest import IndexManifest
 from qtr_rerank.serve.faults import RequestFaultError, unprocessable
 from qtr_rerank.serve.gate import Gate
@@ -41,6 +41,7 @@ class Ask:
     top_n: int | None = None
     rank_fields: Sequence[str] | None = None
     documents_are_ids: bool = False
+    prior: float = 0.0
     timeout_ms: float | None = None
     strict: bool = False
 
@@ -123,6 +124,7 @@ class RerankService:
                 f"{(deadline - arrived) * 1000:.0f} ms; allow more time, send fewer documents, or "
                 "take the order as far as it goes",
             )
+        logits = with_prior(logits, ask.prior)
         probabilities = reranker.probabilities(logits)
         order = _unknown_last(order_of(probabilities, logits), reading.unknown_places)
         places = tuple(order[: ask.top_n].tolist())

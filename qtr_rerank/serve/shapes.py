@@ -40,6 +40,7 @@ def _read_cohere(body: bytes) -> tuple[Ask, RerankRequest]:
         top_n=request.top_n,
         rank_fields=request.rank_fields,
         documents_are_ids=request.documents_are_ids,
+        prior=request.prior,
     )
     return ask, request
 

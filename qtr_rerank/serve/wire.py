@@ -48,6 +48,15 @@ class RerankRequest(_Body):
     documents_are_ids: bool = Field(
         False, description="Every text is an id of the server's index. Only this server knows it."
     )
+    prior: Annotated[
+        float,
+        Field(
+            ge=0,
+            allow_inf_nan=False,
+            description="How much the order of the documents counts, where it is one by "
+            "relevance: logits per e-fold of (place + 10). Only this server knows it.",
+        ),
+    ] = 0.0
 
 
 class TeiRequest(_Body):

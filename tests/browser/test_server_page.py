@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from experiments.server_process import Running, running_server
 from qtr_rerank import Reranker
-from tests.serving import Running, running_server
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page

@@ -1,4 +1,4 @@
-"""`qtr serve` as a process of its own, for the tests that need one."""
+"""`qtr serve` as a process of its own: for experiments, benchmarks and tests."""
 
 from __future__ import annotations
 
@@ -57,10 +57,10 @@ def running_server(
         ) as process,
     ):
         try:
-            assert process.stdout is not None
             # The address is printed when the server is ready; nothing, where it could not be.
-            url = process.stdout.readline().strip()
-            assert url, log.read_text()
+            url = process.stdout.readline().strip() if process.stdout is not None else ""
+            if not url:
+                raise RuntimeError(f"qtr serve did not start: {log.read_text()}")
             yield Running(url, process, log)
         finally:
             process.terminate()

@@ -1,0 +1,194 @@
+"""Two ways to have OpenSearch's results reranked, measured on a real node: quality and time.
+
+    QTR_DATA_DIR=.../data python -m experiments.two_ways [--work runs/two-ways]
+
+Inside: a search pipeline that asks `qtr serve`, by title or by id. In front: `SearchEngine`, which
+fetches lexically from OpenSearch and densely from FAISS, and reranks 1,000 from stored features.
+One client, one search at a time. Starts and ends servers of its own, and a node where
+OPENSEARCH_URL names none; writes results/two-ways.json.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+from experiments.icecat import development_judgments, write_qrels
+from experiments.server_process import running_server
+from experiments.steps import QTR, data_option
+from experiments.whole_catalog import DEPTH, Search, measured
+from indexer.job import IndexSettings, build_index
+from qtr_rerank.data.files import first_file
+from qtr_rerank.data.icecat import CATALOG_FILES
+from qtr_rerank.evaluate.qrels import read_qrels
+from qtr_rerank.opensearch.api import Api
+from qtr_rerank.opensearch.install import install, remove
+from qtr_rerank.opensearch.node import LocalNode
+from qtr_rerank.opensearch.wiring import Wiring
+from qtr_rerank.records import Candidate, Filters
+from qtr_rerank.retrieve.client_opensearch import connect
+from qtr_rerank.retrieve.fields import query_words
+from qtr_rerank.retrieve.lexical_opensearch import bm25_query
+from qtr_rerank.runtime.scorer import Scorer
+from qtr_rerank.search import SearchEngine
+from qtr_rerank.settings import OpenSearchSettings, Settings
+from qtr_rerank.trec import from_trec_id
+
+# What a page of results shows, and how often each search is timed.
+PAGE = 10
+REPEATS = 3
+NAME = "two_ways"
+MODELS = ("twin", "match")
+# Ways inside the pipeline: what differs from install's defaults.
+INSIDE: dict[str, dict[str, Any]] = {
+    "pipeline, by title": {},
+    "pipeline, by title, prior 0": {"prior": 0.0},
+    "pipeline, by id": {"ids": True, "fields": ("id",)},
+}
+
+
+@click.command()
+@data_option("icecat/")
+@click.option("--work", type=click.Path(path_type=Path), default=Path("runs/two-ways"))
+@click.option("-o", "--out", type=click.Path(path_type=Path), default=Path("results/two-ways.json"))
+def main(data: Path, work: Path, out: Path) -> None:
+    """nDCG@10, recall and milliseconds of each way, on the sample shop and on Icecat."""
+    work.mkdir(parents=True, exist_ok=True)
+    shop = work / "shop"
+    if not (shop / "catalog.jsonl").exists():
+        QTR.run("sample", shop)
+    judged, _ = development_judgments(data / "icecat")
+    write_qrels(judged, work / "icecat.csv")
+    catalogs = {
+        "shop": (
+            IndexSettings(shop / "catalog.jsonl", work / "shop-index"),
+            shop / "judgments.csv",
+        ),
+        "icecat": (
+            IndexSettings(
+                first_file(data / "icecat", CATALOG_FILES), work / "icecat-index", format="icecat"
+            ),
+            work / "icecat.csv",
+        ),
+    }
+    report = {}
+    with _node() as engine:
+        for name, (settings, qrels) in catalogs.items():
+            report[name] = compared(engine, f"two-ways-{name}", settings, qrels, work)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    click.echo(json.dumps(report, indent=2))
+
+
+@contextmanager
+def _node() -> Iterator[OpenSearchSettings]:
+    """The node of OPENSEARCH_URL where it is set, else one started here."""
+    if os.environ.get("OPENSEARCH_URL"):
+        yield Settings.from_environment().opensearch
+    else:
+        with LocalNode() as node:
+            yield OpenSearchSettings(url=node.url)
+
+
+def compared(
+    engine: OpenSearchSettings, alias: str, settings: IndexSettings, qrels: Path, work: Path
+) -> dict[str, dict[str, float]]:
+    """Figures of each way over one catalog."""
+    index = IndexSettings(
+        settings.catalog,
+        settings.index,
+        engine="opensearch",
+        alias=alias,
+        format=settings.format,
+        opensearch=engine,
+    )
+    build_index(index, [Scorer.load(name) for name in MODELS])
+    report: dict[str, dict[str, float]] = {}
+    with closing(connect(engine)) as client:
+        report |= figures("BM25", _opensearch(client, alias, None), qrels)
+        with running_server(work / "server.log", "-m", "match", "--index", index.index) as server:
+            for way, asked in INSIDE.items():
+                # `measured` looks at 100 hits: as many are reranked, on whatever page they stand.
+                wiring = Wiring(server.url, NAME, oversample=DEPTH / PAGE, **asked)
+                with _installed(engine, wiring):
+                    report |= figures(way, _opensearch(client, alias, NAME), qrels)
+    with SearchEngine.open(index.index) as front:
+        report |= figures(
+            "SearchEngine in front", lambda query, k: front.search(query, k).hits, qrels
+        )
+    return report
+
+
+def figures(
+    way: str, search: Callable[[str, int], Any], qrels: Path
+) -> dict[str, dict[str, float]]:
+    """Quality of a way over the judged queries, and milliseconds of a page."""
+    deep: Search = lambda query: search(query, DEPTH)  # noqa: E731
+    quality = measured({way: deep}, qrels)
+    queries = [from_trec_id(query_id) for query_id in read_qrels(qrels).ratings]
+    spent = []
+    for _ in range(REPEATS):
+        for query in queries:
+            started = time.perf_counter()
+            search(query, PAGE)
+            spent.append((time.perf_counter() - started) * 1000.0)
+    quality[way] |= {
+        "ms, median": round(float(np.median(spent)), 1),
+        "ms, 95 %": round(float(np.percentile(spent, 95)), 1),
+    }
+    return quality
+
+
+def _opensearch(client: Any, alias: str, pipeline: str | None) -> Callable[[str, int], Any]:
+    def search(query: str, k: int) -> list[Candidate]:
+        body = {
+            "size": k,
+            "query": bm25_query(query_words(query), Filters()),
+            "_source": ["id", "title"],
+        }
+        if pipeline is not None:
+            body["ext"] = {"rerank": {"query_context": {"query_text": query}}}
+        # A hundred hits are the pipeline's window, whatever part of it is shown.
+        named = pipeline if pipeline is not None and k <= PAGE else f"{pipeline}_deep"
+        params = {"search_pipeline": named if pipeline is not None else "_none"}
+        answer = client.search(index=alias, body=body, params=params)
+        return [
+            Candidate(hit["_source"]["id"], float(hit["_score"] or 0.0), rank)
+            for rank, hit in enumerate(answer["hits"]["hits"], start=1)
+        ]
+
+    return search
+
+
+@contextmanager
+def _installed(engine: OpenSearchSettings, wiring: Wiring) -> Iterator[None]:
+    """The wiring, and beside it one that reranks 100 where 100 are asked for."""
+    deep = Wiring(
+        wiring.server,
+        f"{wiring.name}_deep",
+        wiring.model,
+        wiring.fields,
+        wiring.ids,
+        oversample=1.0,
+        prior=wiring.prior,
+    )
+    with closing(Api(engine)) as api:
+        for each in (wiring, deep):
+            install(api, each)
+        try:
+            yield
+        finally:
+            for each in (wiring, deep):
+                remove(api, each.name)
+
+
+if __name__ == "__main__":
+    main()

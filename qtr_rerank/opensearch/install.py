@@ -1,0 +1,368 @@
+"""Plug in: wire the rerank server into OpenSearch, and take out just that.
+
+What is there already is kept, what differs is made anew, and each change is said. The cluster's
+settings carry a record of what was changed in them, so that `remove` needs nothing but the name.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from qtr_rerank.errors import EngineUnavailableError, SettingsError
+from qtr_rerank.opensearch.api import Api
+from qtr_rerank.opensearch.wiring import (
+    MADE,
+    ONLY_ML_NODES,
+    PRIVATE,
+    RECORD,
+    TRUSTED,
+    Wiring,
+    connector_body,
+    is_private,
+    is_trusted,
+    model_body,
+    pipeline_body,
+    trusted_regex,
+)
+
+_DEPLOY_SECONDS = 60.0
+_POLL_SECONDS = 0.25
+_DEFAULT_PIPELINE = "index.search.default_pipeline"
+# No more than one of a name is ours, but another's may bear it, too.
+_MANY = 100
+_NONE_YET = "<made by the request before>"
+
+
+@dataclass(frozen=True, slots=True)
+class Installed:
+    """What is in OpenSearch under one name: ids, None where there is none; and the record."""
+
+    connector_id: str | None
+    connector: Mapping[str, Any]
+    model_id: str | None
+    record: dict[str, Any]
+
+
+def installed(api: Api, name: str) -> Installed:
+    """What `install` has left under `name`. Raises SettingsError where others bear the name."""
+    connector_id, connector = None, {}
+    for hit in _found(api, "connectors", name):
+        if hit["_source"].get("description") != MADE:
+            raise SettingsError(
+                f"OpenSearch has a connector {name!r} that 'qtr opensearch install' did not make; "
+                "choose another --name"
+            )
+        connector_id, connector = hit["_id"], hit["_source"]
+    persistent, _ = cluster_settings(api)
+    record = json.loads(persistent.get(RECORD + name, "{}"))
+    models = [
+        hit["_id"]
+        for hit in _found(api, "models", name)
+        if connector_id is not None and hit["_source"].get("connector_id") == connector_id
+    ]
+    return Installed(connector_id, connector, models[0] if models else None, record)
+
+
+def install(api: Api, wiring: Wiring) -> list[str]:
+    """Make, or bring up to date, all that `wiring` says; returns what was changed, in words.
+
+    Raises SettingsError, EngineUnavailableError, RefusedError.
+    """
+    _require_plugins(api)
+    if wiring.index is not None and not api.get(f"/{wiring.index}"):
+        raise SettingsError(
+            f"OpenSearch has no index {wiring.index!r} to give the pipeline to; make it first, or "
+            "leave --index out"
+        )
+    changes: list[str] = []
+    there = installed(api, wiring.name)
+    _settings(api, wiring, there.record, changes)
+    model_id = _connector_and_model(api, wiring, there, changes)
+    _pipeline(api, wiring, model_id, changes)
+    _default_pipeline(api, wiring, there.record, changes)
+    return changes
+
+
+def remove(api: Api, name: str) -> list[str]:
+    """Take out what `install` made under `name`, and put back what it changed; says what."""
+    changes: list[str] = []
+    there = installed(api, name)
+    _restore_index(api, there.record.get("index"), name, changes)
+    pipeline = (api.get(f"/_search/pipeline/{name}") or {}).get(name)
+    if pipeline is not None and _is_ours(pipeline):
+        _change(api, changes, f"deleted pipeline {name}", "DELETE", f"/_search/pipeline/{name}")
+    _delete_model(api, there.model_id, changes)
+    # OpenSearch makes a group for a model, and leaves it when the model goes.
+    for group in _found(api, "model_groups", name):
+        if group["_source"].get("description") == MADE:
+            path = f"/_plugins/_ml/model_groups/{group['_id']}"
+            _change(api, changes, f"deleted model group {group['_id']}", "DELETE", path)
+    if there.connector_id is not None:
+        _change(
+            api,
+            changes,
+            f"deleted connector {there.connector_id}",
+            "DELETE",
+            f"/_plugins/_ml/connectors/{there.connector_id}",
+        )
+    _restore_settings(api, there.record, name, changes)
+    return changes
+
+
+def cluster_settings(api: Api) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What is set persistently, and what holds (transient before persistent before default)."""
+    layers = api.get("/_cluster/settings?include_defaults=true&flat_settings=true")
+    persistent = dict(layers.get("persistent", {}))
+    return persistent, {**layers.get("defaults", {}), **persistent, **layers.get("transient", {})}
+
+
+def is_on(value: Any) -> bool:
+    """A setting of yes or no, which OpenSearch gives as text."""
+    return str(value).lower() == "true"
+
+
+def _require_plugins(api: Api) -> None:
+    plugins = {row["component"] for row in api.get("/_cat/plugins?format=json")}
+    missing = {"opensearch-ml", "opensearch-neural-search"} - plugins
+    if missing:
+        raise SettingsError(
+            f"the cluster lacks {' and '.join(sorted(missing))}; install them on each node with "
+            "'opensearch-plugin install', or use a distribution that has them (the official image)"
+        )
+
+
+def _found(api: Api, kind: str, name: str) -> list[dict[str, Any]]:
+    query = {"query": {"term": {"name.keyword": name}}, "size": _MANY}
+    answer = api.get(f"/_plugins/_ml/{kind}/_search", query)
+    hits: list[dict[str, Any]] = answer["hits"]["hits"] if answer else []
+    return hits
+
+
+def _change(
+    api: Api,
+    changes: list[str],
+    what: str,
+    method: str,
+    path: str,
+    body: Mapping[str, Any] | None = None,
+) -> Any:
+    answer = api.change(what, method, path, body)
+    changes.append(what)
+    return answer
+
+
+def _settings(api: Api, wiring: Wiring, record: Mapping[str, Any], changes: list[str]) -> None:
+    """Merge what ml-commons must allow into the cluster's settings.
+
+    In the same request goes the record of it: an install that is cut short can be taken out.
+    """
+    persistent, current = cluster_settings(api)
+    patterns = list(current.get(TRUSTED) or [])
+    wanted: dict[str, Any] = {}
+    if not is_trusted(wiring.endpoint, patterns):
+        wanted[TRUSTED] = [*patterns, trusted_regex(wiring)]
+    if is_private(wiring) and not is_on(current.get(PRIVATE)):
+        wanted[PRIVATE] = True
+    if is_on(current.get(ONLY_ML_NODES, "true")) and not _has_ml_nodes(api):
+        wanted[ONLY_ML_NODES] = False
+    # What an earlier call changed is still ours to put back, to what was there before it.
+    before = dict(record.get("settings", {}))
+    for setting in wanted:
+        before.setdefault(setting, persistent.get(setting))
+    trusted = {*record.get("trusted", []), *wanted.get(TRUSTED, [])} - set(patterns)
+    noted: dict[str, Any] = {
+        "settings": before,
+        "trusted": sorted(trusted | set(record.get("trusted", []))),
+        "patterns": record.get("patterns") or (patterns if TRUSTED in before else []),
+        "index": _index_record(api, wiring, record),
+    }
+    if noted == record and not wanted:
+        return
+    said = [
+        f"cluster setting {setting}: "
+        + (f"added {trusted_regex(wiring)}" if setting == TRUSTED else json.dumps(value))
+        for setting, value in wanted.items()
+    ]
+    body = {"persistent": {**wanted, RECORD + wiring.name: json.dumps(noted)}}
+    what = "\n".join([*said, f"noted in {RECORD}{wiring.name}"])
+    _change(api, changes, what, "PUT", "/_cluster/settings", body)
+
+
+def _has_ml_nodes(api: Api) -> bool:
+    nodes = api.get("/_nodes?filter_path=nodes.*.roles")["nodes"].values()
+    return any("ml" in node.get("roles", ()) for node in nodes)
+
+
+def _connector_and_model(api: Api, wiring: Wiring, there: Installed, changes: list[str]) -> str:
+    """The id of the deployed model."""
+    body = connector_body(wiring)
+    if there.connector_id is not None and _same(there.connector, body):
+        connector_id, model_id = there.connector_id, there.model_id
+    else:
+        # A connector cannot be changed under a deployed model: both are made anew.
+        _delete_model(api, there.model_id, changes)
+        if there.connector_id is not None:
+            _change(
+                api,
+                changes,
+                f"deleted connector {there.connector_id}, which differs",
+                "DELETE",
+                f"/_plugins/_ml/connectors/{there.connector_id}",
+            )
+        answer = _change(
+            api,
+            changes,
+            f"created connector {wiring.name} to {wiring.endpoint}",
+            "POST",
+            "/_plugins/_ml/connectors/_create",
+            body,
+        )
+        connector_id, model_id = (answer["connector_id"] if answer else _NONE_YET), None
+    if model_id is None:
+        answer = _change(
+            api,
+            changes,
+            f"registered and deployed model {wiring.name}",
+            "POST",
+            "/_plugins/_ml/models/_register?deploy=true",
+            model_body(wiring, connector_id),
+        )
+        model_id = answer["model_id"] if answer else _NONE_YET
+    elif _state(api, model_id) not in {"DEPLOYED", "DEPLOYING"}:
+        _change(
+            api,
+            changes,
+            f"deployed model {model_id}",
+            "POST",
+            f"/_plugins/_ml/models/{model_id}/_deploy",
+        )
+    if not api.dry_run:
+        _wait_until_deployed(api, model_id)
+    return model_id
+
+
+def _same(connector: Mapping[str, Any], body: Mapping[str, Any]) -> bool:
+    def compared(one: Mapping[str, Any]) -> Any:
+        action = dict(one["actions"][0])
+        action.pop("action_type", None)  # OpenSearch writes it in capitals
+        return action, one["parameters"]
+
+    return bool(compared(connector) == compared(body))
+
+
+def _state(api: Api, model_id: str) -> str:
+    answer = api.get(f"/_plugins/_ml/models/{model_id}")
+    return str(answer["model_state"]) if answer else "missing"
+
+
+def _wait_until_deployed(api: Api, model_id: str) -> None:
+    deadline = time.monotonic() + _DEPLOY_SECONDS
+    while (state := _state(api, model_id)) != "DEPLOYED":
+        if state == "DEPLOY_FAILED" or time.monotonic() > deadline:
+            raise EngineUnavailableError(
+                f"OpenSearch did not deploy model {model_id}: its state is {state}; see the "
+                "nodes' logs, and run install again"
+            )
+        time.sleep(_POLL_SECONDS)
+
+
+def _delete_model(api: Api, model_id: str | None, changes: list[str]) -> None:
+    if model_id is None:
+        return
+    if _state(api, model_id) in {"DEPLOYED", "PARTIALLY_DEPLOYED", "DEPLOYING", "DEPLOY_FAILED"}:
+        api.change(
+            f"undeployed model {model_id}", "POST", f"/_plugins/_ml/models/{model_id}/_undeploy"
+        )
+    _change(api, changes, f"deleted model {model_id}", "DELETE", f"/_plugins/_ml/models/{model_id}")
+
+
+def _pipeline(api: Api, wiring: Wiring, model_id: str, changes: list[str]) -> None:
+    path = f"/_search/pipeline/{wiring.name}"
+    there = (api.get(path) or {}).get(wiring.name)
+    body = pipeline_body(wiring, model_id)
+    if there is not None and not _is_ours(there):
+        raise SettingsError(
+            f"OpenSearch has a search pipeline {wiring.name!r} that 'qtr opensearch install' did "
+            "not make; choose another --name"
+        )
+    if there != body:
+        done = "created" if there is None else "updated"
+        _change(api, changes, f"{done} search pipeline {wiring.name}", "PUT", path, body)
+
+
+def _is_ours(pipeline: Mapping[str, Any]) -> bool:
+    return str(pipeline.get("description", "")).startswith("qtr_rerank:")
+
+
+def _index_default(api: Api, index: str) -> dict[str, str | None]:
+    """The default pipeline of each index behind a name or alias, None where there is none."""
+    answer = api.get(f"/{index}/_settings/{_DEFAULT_PIPELINE}?flat_settings=true") or {}
+    concrete = api.get(f"/{index}") or {}
+    return {
+        name: answer.get(name, {}).get("settings", {}).get(_DEFAULT_PIPELINE) for name in concrete
+    }
+
+
+def _index_record(
+    api: Api, wiring: Wiring, record: Mapping[str, Any]
+) -> dict[str, str | None] | None:
+    """The default pipelines that were there before ours, by index; None where none is asked for."""
+    if wiring.index is None:
+        return None
+    before = dict(record.get("index") or {})
+    for index, default in _index_default(api, wiring.index).items():
+        if default != wiring.name:
+            before.setdefault(index, default)
+    return before
+
+
+def _default_pipeline(
+    api: Api, wiring: Wiring, record: Mapping[str, Any], changes: list[str]
+) -> None:
+    if wiring.index is None:
+        _restore_index(api, record.get("index"), wiring.name, changes)
+        return
+    for index, default in _index_default(api, wiring.index).items():
+        if default != wiring.name:
+            _set_default(api, index, wiring.name, changes)
+
+
+def _restore_index(
+    api: Api, before: Mapping[str, str | None] | None, name: str, changes: list[str]
+) -> None:
+    for index, default in (before or {}).items():
+        # Only where it is still ours, and the index still there.
+        if api.get(f"/{index}") and _index_default(api, index).get(index) == name:
+            _set_default(api, index, default, changes)
+
+
+def _set_default(api: Api, index: str, pipeline: str | None, changes: list[str]) -> None:
+    said = f"default pipeline of index {index}: {pipeline or 'none'}"
+    body = {_DEFAULT_PIPELINE: pipeline}
+    _change(api, changes, said, "PUT", f"/{index}/_settings", body)
+
+
+def _restore_settings(api: Api, record: Mapping[str, Any], name: str, changes: list[str]) -> None:
+    persistent, _ = cluster_settings(api)
+    if RECORD + name not in persistent:
+        return
+    restored: dict[str, Any] = {
+        setting: value
+        for setting, value in record.get("settings", {}).items()
+        if setting in persistent
+    }
+    if TRUSTED in restored:
+        # Others may have added their own meanwhile.
+        rest = [one for one in persistent[TRUSTED] if one not in record["trusted"]]
+        restored[TRUSTED] = restored[TRUSTED] if rest == record["patterns"] else rest
+    said = [
+        f"cluster setting {setting}: {'as before' if value is None else json.dumps(value)}"
+        for setting, value in restored.items()
+    ]
+    body = {"persistent": {**restored, RECORD + name: None}}
+    what = "\n".join([*said, f"removed {RECORD}{name}"])
+    _change(api, changes, what, "PUT", "/_cluster/settings", body)

@@ -1,0 +1,494 @@
+"""`qtr opensearch` on a real node and a real server; each fault is made to happen."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from click.testing import CliRunner
+
+from experiments.server_process import Running, running_server
+from experiments.whole_catalog import measured
+from indexer.job import IndexSettings, build_index
+from qtr_rerank import Candidate, Reranker
+from qtr_rerank.cli import cli
+from qtr_rerank.data.sample import write_sample
+from qtr_rerank.errors import QtrError, SettingsError
+from qtr_rerank.opensearch.check import diagnosed
+from qtr_rerank.opensearch.wiring import (
+    ONLY_ML_NODES,
+    PRIVATE,
+    TRUSTED,
+    Wiring,
+    connector_body,
+    is_trusted,
+    trusted_regex,
+)
+from qtr_rerank.records import Filters
+from qtr_rerank.retrieve.client_opensearch import connect
+from qtr_rerank.retrieve.fields import query_words
+from qtr_rerank.retrieve.lexical_opensearch import bm25_query
+from qtr_rerank.runtime.scorer import Scorer
+from qtr_rerank.settings import OpenSearchSettings
+
+KEY = "the-servers-key"
+QUERY = "usb cable"
+TITLES = ["usb charger", "cable tie", "usb hub, no cable", "mug", "cable usb-c 2 m", "usb c cable"]
+
+
+@pytest.fixture(scope="module")
+def client(opensearch_settings: OpenSearchSettings) -> Iterator[Any]:
+    with closing(connect(opensearch_settings)) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    log = tmp_path_factory.mktemp("server") / "log"
+    with running_server(log, "-m", "match", env={"QTR_API_KEYS": KEY}) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def index(client: Any) -> Iterator[str]:
+    name = f"qtr-test-{uuid4().hex}"
+    for number, title in enumerate(TITLES):
+        client.index(index=name, id=str(number), body={"title": title, "brand": "x"})
+    client.indices.refresh(index=name)
+    yield name
+    client.indices.delete(index=name)
+
+
+@pytest.fixture
+def name() -> str:
+    return f"qtr_test_{uuid4().hex[:8]}"
+
+
+class Qtr:
+    """`qtr opensearch ...` against the session's node, with the server's key."""
+
+    def __init__(self, url: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("OPENSEARCH_URL", url)
+        self._monkeypatch = monkeypatch
+        self.name = name
+        self.key(KEY)
+
+    def key(self, key: str) -> None:
+        self._monkeypatch.setenv("QTR_API_KEYS", key)
+
+    def __call__(self, command: str, *options: str) -> list[str]:
+        result = CliRunner().invoke(cli, ["opensearch", command, "--name", self.name, *options])
+        if isinstance(result.exception, QtrError):
+            raise result.exception
+        assert result.exit_code in (0, 1), result.output
+        lines = result.output.splitlines()
+        assert (result.exit_code == 1) == any(line.startswith("WRONG") for line in lines)
+        return lines
+
+
+@pytest.fixture
+def qtr(
+    opensearch_settings: OpenSearchSettings, name: str, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Qtr]:
+    run = Qtr(opensearch_settings.url, name, monkeypatch)
+    yield run
+    run("remove")
+
+
+def _persistent(client: Any) -> dict[str, Any]:
+    answer = client.cluster.get_settings(params={"flat_settings": "true"})
+    return {
+        key: value for key, value in answer["persistent"].items() if "qtr" in key or "ml_" in key
+    }
+
+
+@contextmanager
+def _set(client: Any, **settings: Any) -> Iterator[None]:
+    """Cluster settings, put back to what they were afterwards."""
+    named = {key.replace("__", "."): value for key, value in settings.items()}
+    before = client.cluster.get_settings(params={"flat_settings": "true"})["persistent"]
+    client.cluster.put_settings(body={"persistent": named})
+    try:
+        yield
+    finally:
+        restored = {key: before.get(key) for key in named}
+        client.cluster.put_settings(body={"persistent": restored})
+
+
+def _wrong(lines: list[str]) -> list[tuple[str, str]]:
+    """What is wrong, each with its remedy."""
+    return [
+        (line.removeprefix("WRONG  "), after.strip().removeprefix("remedy: "))
+        for line, after in pairwise(lines)
+        if line.startswith("WRONG")
+    ]
+
+
+def _search(client: Any, index: str, body: dict[str, Any], **params: Any) -> list[str]:
+    answer = client.search(index=index, body=body, params=params)
+    return [hit["_source"]["title"] for hit in answer["hits"]["hits"]]
+
+
+def _body(size: int = 2) -> dict[str, Any]:
+    return {
+        "size": size,
+        "query": {"match": {"title": QUERY}},
+        "ext": {"rerank": {"query_context": {"query_text": QUERY}}},
+    }
+
+
+def test_install_check_and_remove_leave_the_cluster_as_it_was(
+    client: Any, server: Running, index: str, qtr: Qtr, name: str
+) -> None:
+    before = _persistent(client)
+    first = qtr("install", "--server", server.url, "--index", index)
+    assert f"created connector {name} to {server.url}/v2/rerank" in first
+    assert f"default pipeline of index {index}: {name}" in first
+    again = qtr("install", "--server", server.url, "--index", index)
+    assert again == ["all is there already; nothing was changed"]
+
+    ranked = Reranker.load("match").rerank(QUERY, TITLES)
+    matching = [hit.document for hit in ranked if {"usb", "cable"} & set(hit.document.split())]
+    # No pipeline is named: it is the index's default.
+    found = _search(client, index, _body(size=5))
+    assert sorted(found) == sorted(matching)
+    lines = qtr("check", "--index", index, "--query", QUERY)
+    assert _wrong(lines) == []
+    assert any("the search is reranked" in line for line in lines)
+    assert any("uses the pipeline by default" in line for line in lines)
+
+    removed = qtr("remove")
+    assert f"default pipeline of index {index}: none" in removed
+    assert _persistent(client) == before
+    assert qtr("remove") == [f"nothing of the name {name!r} is there; nothing was changed"]
+    for kind in ("connectors", "models", "model_groups"):
+        answer = client.transport.perform_request(
+            "POST",
+            f"/_plugins/_ml/{kind}/_search",
+            body={"query": {"term": {"name.keyword": name}}},
+        )
+        assert answer["hits"]["hits"] == []
+
+
+def test_a_dry_run_shows_the_requests_and_changes_nothing(
+    client: Any, server: Running, qtr: Qtr
+) -> None:
+    before = _persistent(client)
+    lines = qtr("install", "--server", server.url, "--dry-run")
+    assert "POST /_plugins/_ml/connectors/_create" in lines
+    assert _persistent(client) == before
+    assert KEY not in "\n".join(lines)
+    assert any("***" in line for line in lines)
+
+
+def test_settings_that_others_made_are_kept(client: Any, server: Running, qtr: Qtr) -> None:
+    others = ["^https://api\\.example\\.org/.*$"]
+    with _set(client, **{TRUSTED: others, PRIVATE: None, ONLY_ML_NODES: None}):
+        qtr("install", "--server", server.url)
+        trusted = _persistent(client)[TRUSTED]
+        assert trusted == [*others, trusted_regex(Wiring(server.url))]
+        # Somebody adds one of theirs meanwhile.
+        later = [*trusted, "^https://later\\.example\\.org/.*$"]
+        client.cluster.put_settings(body={"persistent": {TRUSTED: later}})
+        qtr("remove")
+        assert _persistent(client)[TRUSTED] == [*others, later[-1]]
+        assert PRIVATE not in _persistent(client)
+
+
+def test_a_change_of_the_wiring_is_carried_out(
+    client: Any, server: Running, index: str, qtr: Qtr, name: str
+) -> None:
+    client.indices.put_settings(index=index, body={"index.search.default_pipeline": "_none"})
+    qtr("install", "--server", server.url, "--index", index)
+    changed = qtr("install", "--server", server.url, "--index", index, "--prior", "0")
+    assert any("deleted connector" in line for line in changed)
+    assert any(line.startswith("updated search pipeline") for line in changed)
+    best = [hit.document for hit in Reranker.load("match").rerank(QUERY, TITLES, top_k=2)]
+    assert _search(client, index, _body(), search_pipeline=name) == best
+    # Without --index the default that was there comes back.
+    qtr("install", "--server", server.url, "--prior", "0")
+    settings = client.indices.get_settings(index=index, params={"flat_settings": "true"})
+    assert settings[index]["settings"]["index.search.default_pipeline"] == "_none"
+    client.indices.put_settings(index=index, body={"index.search.default_pipeline": None})
+
+
+def test_names_that_others_bear_are_refused(
+    client: Any, server: Running, qtr: Qtr, name: str
+) -> None:
+    client.transport.perform_request(
+        "PUT", f"/_search/pipeline/{name}", body={"response_processors": [{"truncate_hits": {}}]}
+    )
+    with pytest.raises(SettingsError, match="did not make; choose another --name"):
+        qtr("install", "--server", server.url)
+    qtr("remove")
+    kept = client.transport.perform_request("GET", f"/_search/pipeline/{name}")
+    assert name in kept
+    client.transport.perform_request("DELETE", f"/_search/pipeline/{name}")
+
+
+def test_an_index_that_is_not_there_is_named(server: Running, qtr: Qtr) -> None:
+    with pytest.raises(SettingsError, match="no index 'nothing' to give the pipeline to"):
+        qtr("install", "--server", server.url, "--index", "nothing")
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        return int(taken.getsockname()[1])
+
+
+class TestFaults:
+    """What `check` says of each fault, and that its remedy is one."""
+
+    @pytest.fixture
+    def wired(self, server: Running, qtr: Qtr) -> Qtr:
+        qtr("install", "--server", server.url)
+        return qtr
+
+    def test_not_installed(self, qtr: Qtr, name: str) -> None:
+        ((what, remedy),) = _wrong(qtr("check"))
+        assert what == f"OpenSearch has no connector {name!r}"
+        assert "qtr opensearch install" in remedy
+
+    def test_the_server_is_down(
+        self, tmp_path: Path, qtr: Qtr, client: Any, index: str, name: str
+    ) -> None:
+        with running_server(tmp_path / "log", "-m", "bert2dnn") as running:
+            qtr("install", "--server", running.url, "--model", "bert2dnn")
+            assert _wrong(qtr("check", "--index", index, "--query", QUERY)) == []
+        # A search outlives its reranker, in BM25's order.
+        body = _body(size=5)
+        plain = _search(client, index, body | {"ext": {}}, search_pipeline="_none")
+        assert _search(client, index, body, search_pipeline=name) == plain
+        ((what, remedy),) = _wrong(qtr("check"))
+        assert what.startswith(f"OpenSearch's nodes do not reach the server at {running.url}")
+        assert "Connection refused" in what
+        assert "qtr serve --host 0.0.0.0" in remedy
+
+    def test_the_address_is_not_trusted(self, wired: Qtr, client: Any, server: Running) -> None:
+        with _set(client, **{TRUSTED: ["^https://api\\.example\\.org/.*$"]}):
+            ((what, remedy),) = _wrong(wired("check"))
+            assert what.startswith(f"ml-commons does not trust {server.url}/v2/rerank")
+            assert "which adds the pattern and keeps the others" in remedy
+            wired("install", "--server", server.url)
+            assert _wrong(wired("check")) == []
+
+    def test_private_addresses_are_refused(self, wired: Qtr, client: Any, server: Running) -> None:
+        with _set(client, **{PRIVATE: False}):
+            ((what, remedy),) = _wrong(wired("check"))
+            assert what == f"ml-commons refuses {server.url} as a private address"
+            assert f"sets {PRIVATE}: true" in remedy
+            wired("install", "--server", server.url)
+            assert _wrong(wired("check")) == []
+
+    def test_the_model_is_not_deployed(
+        self, wired: Qtr, client: Any, server: Running, name: str
+    ) -> None:
+        (model,) = client.transport.perform_request(
+            "POST",
+            "/_plugins/_ml/models/_search",
+            body={"query": {"term": {"name.keyword": name}}},
+        )["hits"]["hits"]
+        client.transport.perform_request("POST", f"/_plugins/_ml/models/{model['_id']}/_undeploy")
+        (what, remedy), *_ = _wrong(wired("check"))
+        assert what == f"model {model['_id']} is not deployed: its state is UNDEPLOYED"
+        assert "which deploys it" in remedy
+        wired("install", "--server", server.url)
+        assert _wrong(wired("check")) == []
+
+    def test_the_key_is_wrong(self, wired: Qtr, server: Running) -> None:
+        wired.key("an-old-key")
+        wired("install", "--server", server.url)
+        ((what, remedy),) = _wrong(wired("check"))
+        assert what == "the server refuses the API key that the connector sends"
+        assert "QTR_API_KEYS" in remedy
+        wired.key(KEY)
+        wired("install", "--server", server.url)
+        assert _wrong(wired("check")) == []
+
+    def test_the_server_lacks_the_model(self, wired: Qtr, server: Running) -> None:
+        wired("install", "--server", server.url, "--model", "huge")
+        ((what, remedy),) = _wrong(wired("check"))
+        assert "the server has no model 'huge'" in what
+        assert "qtr serve" in remedy
+
+    def test_the_field_is_not_in_the_mapping(self, qtr: Qtr, server: Running, index: str) -> None:
+        qtr("install", "--server", server.url, "--field", "headline")
+        found = _wrong(qtr("check", "--index", index))
+        assert found[0][0].startswith(f"index {index} has no field headline in its mapping")
+        assert "--field" in found[0][1]
+
+    def test_total_hits_are_not_tracked(self, wired: Qtr, index: str, tmp_path: Path) -> None:
+        search = tmp_path / "search.json"
+        search.write_text(json.dumps(_body() | {"track_total_hits": False}))
+        said, hidden = _wrong(wired("check", "--index", index, "--search", str(search)))
+        assert said[0].startswith("the search says track_total_hits: false")
+        assert hidden[0].startswith("the search came back in its first order")
+        assert hidden[1] == "leave track_total_hits out of the search, or give it a number"
+
+    def test_the_search_gives_no_words_to_rerank_by(
+        self, wired: Qtr, index: str, tmp_path: Path
+    ) -> None:
+        search = tmp_path / "search.json"
+        search.write_text(json.dumps(_body() | {"ext": {}}))
+        said, hidden = _wrong(wired("check", "--index", index, "--search", str(search)))
+        assert said[0].startswith("the search lacks ext.rerank")
+        assert "query_text" in hidden[1]
+
+    def test_the_source_is_left_out(self, wired: Qtr, index: str, tmp_path: Path) -> None:
+        search = tmp_path / "search.json"
+        search.write_text(json.dumps(_body(5) | {"_source": False}))
+        found = _wrong(wired("check", "--index", index, "--search", str(search)))
+        assert found[0][0] == "the search says _source: false, and the server gets empty texts"
+
+    def test_a_failure_is_hidden_by_the_pipeline(
+        self, wired: Qtr, index: str, client: Any, name: str
+    ) -> None:
+        # Somebody has the pipeline rerank by a model that is gone.
+        pipeline = client.transport.perform_request("GET", f"/_search/pipeline/{name}")[name]
+        pipeline["response_processors"][0]["rerank"]["ml_opensearch"]["model_id"] = "gone"
+        client.transport.perform_request("PUT", f"/_search/pipeline/{name}", body=pipeline)
+        other, hidden = _wrong(wired("check", "--index", index, "--query", QUERY))
+        assert other[0].startswith(f"search pipeline {name} reranks by model gone, not by ")
+        assert hidden[0].startswith("the search came back in its first order")
+        assert "gone" in hidden[1] or "model" in hidden[1]
+
+    def test_the_pipeline_is_gone(self, wired: Qtr, client: Any, name: str) -> None:
+        client.transport.perform_request("DELETE", f"/_search/pipeline/{name}")
+        ((what, _),) = _wrong(wired("check"))
+        assert what == f"there is no search pipeline {name}"
+
+    def test_the_search_finds_nothing(self, wired: Qtr, index: str) -> None:
+        ((what, _),) = _wrong(wired("check", "--index", index, "--query", "zzzz"))
+        assert what.startswith("the search finds nothing")
+
+    def test_the_index_does_not_use_the_pipeline(self, wired: Qtr, index: str, name: str) -> None:
+        lines = wired("check", "--index", index)
+        assert any(
+            f"a search is reranked that says search_pipeline={name}" in line for line in lines
+        )
+
+    def test_opensearch_is_down(self, qtr: Qtr) -> None:
+        with pytest.raises(QtrError, match="is not reached; start it"):
+            qtr("check", "--url", f"http://127.0.0.1:{_free_port()}")
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"server": "localhost:8123"}, "the server is 'localhost:8123'; expected an address"),
+        ({"name": "My Pipeline"}, "the name is 'My Pipeline'"),
+        ({"fields": ()}, "no field to read"),
+        ({"ids": True, "fields": ("a", "b")}, "ids stand in one field, not in a, b"),
+        ({"oversample": 0.5}, "oversample is 0.5; expected 1 or more"),
+        ({"prior": -1.0}, "prior is -1.0; expected 0 or more"),
+    ],
+)
+def test_a_wiring_without_meaning_is_refused(given: dict[str, Any], message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        Wiring(**({"server": "http://10.0.0.5:8123"} | given))
+
+
+def test_only_the_servers_own_address_is_trusted() -> None:
+    wiring = Wiring("http://10.0.0.5:8123/")
+    pattern = trusted_regex(wiring)
+    assert is_trusted(wiring.endpoint, [pattern])
+    assert not is_trusted("http://10.0.0.5:81230/v2/rerank", [pattern])
+    assert not is_trusted("http://10x0.0.5:8123/v2/rerank", [pattern])
+    assert not is_trusted(wiring.endpoint, ["[", "^https://.*$"])
+
+
+def test_a_connector_body_is_json_once_filled_in() -> None:
+    body = connector_body(Wiring("http://s:1", ids=True, fields=("id",), prior=1.5))
+    template = body["actions"][0]["request_body"]
+    for place, value in (("documents", '["a"]'), ("query", "q"), ("model", "m"), ("top_n", "1")):
+        template = template.replace(f"${{parameters.{place}}}", value)
+    assert json.loads(template) == {
+        "documents": ["a"],
+        "query": "q",
+        "model": "m",
+        "top_n": 1,
+        "documents_are_ids": True,
+        "prior": 1.5,
+    }
+
+
+def test_an_unknown_reason_is_handed_on() -> None:
+    finding = diagnosed("something odd", "http://s:1/v2/rerank", "match")
+    assert finding.what == "the server could not be asked: something odd"
+
+
+def test_from_catalog_to_a_better_first_page(
+    client: Any, opensearch_settings: OpenSearchSettings, qtr: Qtr, name: str, tmp_path: Path
+) -> None:
+    """Index the sample shop, serve, install, search: the library's order, and above BM25's."""
+    write_sample(tmp_path / "shop")
+    alias = f"qtr-test-{uuid4().hex}"
+    build_index(
+        IndexSettings(
+            catalog=tmp_path / "shop" / "catalog.jsonl",
+            index=tmp_path / "index",
+            engine="opensearch",
+            alias=alias,
+            opensearch=opensearch_settings,
+        ),
+        [Scorer.load("twin"), Scorer.load("match")],
+    )
+    library = Reranker.load("match", index=tmp_path / "index")
+
+    def searched(query: str, pipeline: str) -> list[Candidate]:
+        body = {
+            "size": 10,
+            "query": bm25_query(query_words(query), Filters()),
+            "_source": ["id", "title"],
+        }
+        if pipeline != "_none":
+            body["ext"] = {"rerank": {"query_context": {"query_text": query}}}
+        hits = client.search(index=alias, body=body, params={"search_pipeline": pipeline})
+        return [
+            Candidate(hit["_source"]["id"], hit["_score"], rank)
+            for rank, hit in enumerate(hits["hits"]["hits"], start=1)
+        ]
+
+    options = ("--index", tmp_path / "index")
+    env = {"QTR_API_KEYS": KEY}
+    qrels = tmp_path / "shop" / "judgments.csv"
+    try:
+        with running_server(tmp_path / "log", "-m", "match", *options, env=env) as running:
+            for given in ((), ("--ids",)):
+                qtr("install", "--server", running.url, *given)
+                query = "waterproof jacket"
+                first = client.search(
+                    index=alias,
+                    body={"size": 100, "query": bm25_query(query_words(query), Filters())},
+                    params={"search_pipeline": "_none"},
+                )["hits"]["hits"]
+                ids = [hit["_source"]["id"] for hit in first]
+                expected = library.rerank_ids(query, ids, 10, prior=2.0)
+                found = searched(query, name)
+                assert [hit.id for hit in found] == [hit.id for hit in expected]
+                assert [hit.score for hit in found] == pytest.approx(
+                    [hit.score for hit in expected], abs=1e-5
+                )
+            figures = measured(
+                {
+                    "bm25": lambda query: searched(query, "_none"),
+                    "reranked": lambda query: searched(query, name),
+                },
+                qrels,
+            )
+            assert figures["reranked"]["nDCG@10"] > figures["bm25"]["nDCG@10"] + 0.01
+        # The server is gone: BM25's order, and check says why.
+        plain = [hit.id for hit in searched("waterproof jacket", "_none")]
+        assert [hit.id for hit in searched("waterproof jacket", name)] == plain
+        ((what, _),) = _wrong(qtr("check"))
+        assert "do not reach the server" in what
+    finally:
+        for stored in client.indices.get(index=f"{alias}*"):
+            client.indices.delete(index=stored)
