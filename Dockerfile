@@ -1,24 +1,25 @@
-# The indexer and the search page, without torch. Built from a clone:
-#   docker build -t qtr-rerank .
-FROM python:3.11-slim AS build
-WORKDIR /src
-RUN python -m venv /venv
-COPY pyproject.toml README.md LICENSE ./
-COPY qtr_rerank ./qtr_rerank
-COPY indexer ./indexer
-RUN /venv/bin/pip install --no-cache-dir '.[opensearch]'
-
+# One image for indexer, rerank server and demo: no torch, no root.
 FROM python:3.11-slim
-# /data belongs to the user before a volume is mounted there: a new volume takes its owner over.
-RUN useradd --uid 10001 --create-home qtr && install -d -o qtr -g qtr /data
-COPY --from=build /venv /venv
+
+# faiss and onnxruntime need OpenMP's library.
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends libgomp1 \
+    && rm -rf /var/lib/apt/lists/* \
+    && useradd --uid 10001 --create-home --shell /usr/sbin/nologin qtr \
+    && mkdir /data && chown qtr /data
+
 WORKDIR /app
-# The page is run from a clone, so it is no part of the installed package.
-COPY demo ./demo
-ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1
-USER qtr
+COPY pyproject.toml README.md CHANGELOG.md LICENSE ./
+COPY qtr_rerank qtr_rerank
+COPY indexer indexer
+RUN pip install --no-cache-dir '.[opensearch]'
+# The page is not in the wheel; it runs from here.
+COPY demo demo
+
+USER 10001
+# Catalogs and indices: a volume that the containers share.
 VOLUME /data
-EXPOSE 8000
-HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=6 \
-    CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/health', timeout=4)"]
-CMD ["python", "-m", "demo", "--index", "/data/index", "--host", "0.0.0.0", "--port", "8000"]
+EXPOSE 8123 8000
+HEALTHCHECK --interval=10s --timeout=3s --start-period=20s --retries=3 \
+    CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:8123/ready', timeout=2)"]
+CMD ["qtr", "serve", "--host", "0.0.0.0"]

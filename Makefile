@@ -3,6 +3,7 @@
 
 PYTHON ?= python3
 PORT ?= 8000
+ENGINE ?= embedded
 OPENSEARCH_PORT ?= 9200
 PYTEST_ARGS ?=
 
@@ -17,15 +18,21 @@ TORCH_INDEX := https://download.pytorch.org/whl/cpu
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint dev opensearch data-named experiment-homedepot experiment-latency experiment-sst2 clean
+.PHONY: help demo demo-embedded demo-opensearch test lint dev opensearch data-named experiment-homedepot experiment-latency experiment-sst2 clean
 
 help:  ## Show this list
 	@sed -n 's/^\([a-z0-9-]*\):.*##  *\(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-25s %s\n", $$1, $$2}'
 	@echo
-	@echo "Variables: PYTHON=$(PYTHON) PORT=$(PORT) OPENSEARCH_PORT=$(OPENSEARCH_PORT) PYTEST_ARGS=... QTR_DATA_DIR=... ENCODER=..."
+	@echo "Variables: PYTHON=$(PYTHON) PORT=$(PORT) ENGINE=$(ENGINE) OPENSEARCH_PORT=$(OPENSEARCH_PORT) PYTEST_ARGS=... QTR_DATA_DIR=... ENCODER=..."
 
-demo: $(INDEX)/index.json  ## Serve the search page over the sample catalog (PORT=8000)
+demo: demo-$(ENGINE)  ## Serve the search page over the sample catalog (PORT=8000, ENGINE=opensearch)
+
+demo-embedded: $(INDEX)/index.json
 	@exec $(RUN) -m demo --index $(INDEX) --port $(PORT)
+
+# The node of OPENSEARCH_URL, else one that ends with the page.
+demo-opensearch: $(SAMPLE) .venv/opensearch
+	@exec $(RUN) -m demo.on_opensearch --catalog $(SAMPLE) --index $(INDEX)-opensearch --port $(PORT)
 
 test: lint  ## Every check that CI runs: lint, types, imports, tests
 	$(DEV)/python -m pytest $(PYTEST_ARGS)

@@ -6,14 +6,36 @@ import errno
 import logging
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
+from typing import Any, TypeVar
 
 import click
 from waitress.server import create_server  # type: ignore[import-untyped]
 
 from demo import create_app
 from qtr_rerank.errors import QtrError
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def listen_options(command: Command) -> Command:
+    """--host, --port, --threads."""
+    for option in (
+        click.option(
+            "--threads", default=4, type=click.IntRange(1, 64), help="Requests answered at a time."
+        ),
+        click.option(
+            "--port",
+            default=8000,
+            type=click.IntRange(0, 65535),
+            help="Port to listen on; 0 takes a free one.",
+        ),
+        click.option("--host", default="127.0.0.1", help="Address to listen on."),
+    ):
+        command = option(command)
+    return command
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
@@ -24,18 +46,14 @@ from qtr_rerank.errors import QtrError
     type=click.Path(path_type=Path),
     help="Index folder, as `python -m indexer CATALOG --index DIR` leaves it.",
 )
-@click.option("--host", default="127.0.0.1", help="Address to listen on.")
-@click.option(
-    "--port",
-    default=8000,
-    type=click.IntRange(0, 65535),
-    help="Port to listen on; 0 takes a free one.",
-)
-@click.option(
-    "--threads", default=4, type=click.IntRange(1, 64), help="Requests answered at a time."
-)
+@listen_options
 def serve(folder: Path, host: str, port: int, threads: int) -> None:
     """Serve the search page over an index."""
+    serve_shop(folder, host, port, threads)
+
+
+def serve_shop(folder: Path, host: str, port: int, threads: int) -> None:
+    """Serve until SIGTERM or Ctrl-C; the address is printed once it can be connected to."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     # A page with two dozen pictures fills the queue for a moment: that is no news.
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)
@@ -52,8 +70,13 @@ def serve(folder: Path, host: str, port: int, threads: int) -> None:
 
 def main() -> None:
     """Every expected fault is one line on stderr and exit status 1."""
+    explained(serve, "python -m demo")
+
+
+def explained(command: click.Command, name: str) -> None:
+    """Run a command; an expected fault is one line."""
     try:
-        serve(prog_name="python -m demo")
+        command(prog_name=name)
     except QtrError as error:
         click.echo(f"demo: {error}", err=True)
         sys.exit(1)

@@ -337,7 +337,9 @@ def _restore_index(
     for index, default in (before or {}).items():
         # Only where it is still ours, and the index still there.
         if api.get(f"/{index}") and _index_default(api, index).get(index) == name:
-            _set_default(api, index, default, changes)
+            # What was the default may be gone: an index that names it could not be searched.
+            gone = default not in (None, "_none") and not api.get(f"/_search/pipeline/{default}")
+            _set_default(api, index, None if gone else default, changes)
 
 
 def _set_default(api: Api, index: str, pipeline: str | None, changes: list[str]) -> None:

@@ -1,0 +1,60 @@
+"""Page: the shop over a real OpenSearch, in one command: `make demo ENGINE=opensearch`.
+
+Uses the node of OPENSEARCH_URL where it is set, else starts one and stops it at the end; loads the
+catalog into it, and serves the same page.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+
+from demo.__main__ import explained, listen_options, serve_shop
+from indexer.job import IndexSettings, build_index
+from qtr_rerank.opensearch.node import LocalNode
+from qtr_rerank.runtime.scorer import Scorer
+from qtr_rerank.settings import OpenSearchSettings, Settings
+
+ALIAS = "qtr_demo"
+MODELS = ("twin", "match")
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
+@click.option("--catalog", required=True, type=click.Path(path_type=Path))
+@click.option("--index", "folder", required=True, type=click.Path(path_type=Path))
+@listen_options
+def serve(catalog: Path, folder: Path, host: str, port: int, threads: int) -> None:
+    """Load a catalog into OpenSearch and serve the search page over it."""
+    with _node() as engine:
+        click.echo(f"OpenSearch answers on {engine.url}", err=True)
+        report = build_index(
+            IndexSettings(
+                catalog=catalog, index=folder, engine="opensearch", alias=ALIAS, opensearch=engine
+            ),
+            [Scorer.load(name) for name in MODELS],
+        )
+        click.echo(f"{report.products:,} products indexed in {folder}, engine opensearch")
+        serve_shop(folder, host, port, threads)
+
+
+@contextmanager
+def _node() -> Iterator[OpenSearchSettings]:
+    if os.environ.get("OPENSEARCH_URL"):
+        yield Settings.from_environment().opensearch
+    else:
+        click.echo("Starting OpenSearch (its parts are fetched once) ...", err=True)
+        with LocalNode() as node:
+            yield OpenSearchSettings(url=node.url)
+
+
+def main() -> None:
+    """Every expected fault is one line on stderr and exit status 1."""
+    explained(serve, "python -m demo.on_opensearch")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,157 @@
+"""docker-compose.yml without Docker: its schema, and each container's command by hand, in order.
+
+What only an engine can show (the image's build, the network between containers) is not seen here.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+import yaml
+
+from qtr_rerank.retrieve.client_opensearch import connect
+from qtr_rerank.settings import OpenSearchSettings
+
+ROOT = Path(__file__).parent.parent
+COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+SERVICES: dict[str, Any] = COMPOSE["services"]
+DOCKERFILE = (ROOT / "Dockerfile").read_text()
+QTR = [sys.executable, "-c", "from qtr_rerank.cli import main; main()"]
+
+
+def test_it_is_a_compose_file() -> None:
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "check_jsonschema",
+            "--builtin-schema",
+            "vendor.compose-spec",
+            ROOT / "docker-compose.yml",
+        ],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout
+
+
+def test_each_service_waits_for_what_it_needs() -> None:
+    for name, service in SERVICES.items():
+        for needed, how in service.get("depends_on", {}).items():
+            assert needed in SERVICES, name
+            waits_for_health = how["condition"] == "service_healthy"
+            ends = SERVICES[needed]["command"][0:2] if "command" in SERVICES[needed] else []
+            assert not (waits_for_health and ends == ["qtr", "sample"])
+    assert _order() == ["opensearch", "catalog", "indexer", "rerank", "wiring", "demo"]
+
+
+def test_only_loopback_is_published() -> None:
+    published = [port for service in SERVICES.values() for port in service.get("ports", ())]
+    assert published
+    assert all(port.startswith("127.0.0.1:") for port in published)
+
+
+def test_the_image_runs_without_root_and_without_torch() -> None:
+    lines = DOCKERFILE.splitlines()
+    assert lines.index("USER 10001") < max(
+        n for n, line in enumerate(lines) if line.startswith("CMD")
+    )
+    assert "'.[opensearch]'" in DOCKERFILE
+    assert "HEALTHCHECK" in DOCKERFILE
+    kept = (ROOT / ".dockerignore").read_text().splitlines()
+    copied = [word for line in lines if line.startswith("COPY") for word in line.split()[1:-1]]
+    assert all((ROOT / name).exists() and f"!{name}" in kept for name in copied)
+
+
+def _order() -> list[str]:
+    """Services in the order that they can start in."""
+    started: list[str] = []
+    while len(started) < len(SERVICES):
+        ready = [
+            name
+            for name, service in SERVICES.items()
+            if name not in started and all(n in started for n in service.get("depends_on", {}))
+        ]
+        assert ready, "services wait for each other"
+        started.append(ready[0])
+    return started
+
+
+def test_the_containers_commands_work_in_their_order(
+    opensearch_settings: OpenSearchSettings, tmp_path: Path
+) -> None:
+    env = os.environ | {"OPENSEARCH_URL": opensearch_settings.url, "PYTHONPATH": str(ROOT)}
+    ports: dict[str, str] = {}
+    # The node may be somebody's: a name that nobody else has, in place of the file's.
+    alias = f"qtr-test-{uuid4().hex}"
+    with ExitStack() as running, closing(connect(opensearch_settings)) as client:
+        running.callback(_clean, client, alias, env)
+        for name in _order():
+            if name == "opensearch":
+                continue
+            command = [
+                word.replace("/data/", f"{tmp_path}/")
+                .replace("http://rerank:8123", ports.get("rerank", "?"))
+                .replace("0.0.0.0", "127.0.0.1")
+                .replace("shop", alias if word == "shop" else "shop")
+                for word in SERVICES[name]["command"]
+            ]
+            command = (
+                [*QTR, *command[1:]] if command[0] == "qtr" else [sys.executable, *command[1:]]
+            )
+            if "--port" in command:
+                command[command.index("--port") + 1] = "0"
+                ports[name] = running.enter_context(_serving(command, env))
+            else:
+                done = subprocess.run(
+                    command, env=env, capture_output=True, text=True, cwd=tmp_path
+                )
+                assert done.returncode == 0, (name, done.stderr)
+        for service, path in (("rerank", "/ready"), ("demo", "/health")):
+            assert _get(ports[service], path)["status"] in {"ready", "ok"}
+            assert f"{path}'" in " ".join(
+                SERVICES[service].get("healthcheck", {}).get("test", [DOCKERFILE])
+            )
+        # The pipeline is the index's default, and reranks by stored titles.
+        body = {
+            "query": {"match": {"title": "kettle"}},
+            "ext": {"rerank": {"query_context": {"query_text": "2 l kettle"}}},
+        }
+        hits = client.search(index=alias, body=body)["hits"]["hits"]
+        assert all(0.0 < hit["_score"] < 1.0 for hit in hits)
+        assert _get(ports["demo"], "/api/search?q=kettle")["engine"] == "opensearch"
+
+
+@contextmanager
+def _serving(command: list[str], env: dict[str, str]) -> Iterator[str]:
+    with subprocess.Popen(
+        command, env=env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as process:
+        try:
+            assert process.stdout is not None
+            yield process.stdout.readline().strip()
+        finally:
+            process.terminate()
+            process.wait(30)
+
+
+def _get(url: str, path: str) -> Any:
+    with closing(HTTPConnection(urlsplit(url).netloc, timeout=30)) as connection:
+        connection.request("GET", path)
+        return json.loads(connection.getresponse().read())
+
+
+def _clean(client: Any, alias: str, env: dict[str, str]) -> None:
+    subprocess.run([*QTR, "opensearch", "remove"], env=env, check=True, capture_output=True)
+    for index in client.indices.get(index=f"{alias}*"):
+        client.indices.delete(index=index)
