@@ -138,11 +138,64 @@ def cascades(results: Path = ROOT / "results") -> str:
     )
 
 
+def two_ways_table(results: Path = ROOT / "results") -> str:
+    """Markdown of docs/opensearch.md's table: inside OpenSearch, and in front of it."""
+    report = json.loads((results / "two-ways.json").read_text(encoding="utf-8"))
+    shown = {
+        "nDCG@10": "nDCG@10",
+        "nDCG@10, unjudged left out": "judged only",
+        "ms, median": "ms",
+    }
+    catalogs = {"shop": "sample shop", "icecat": "Icecat"}
+    header = [f"{name}: {label}" for name in catalogs.values() for label in shown.values()]
+    rows = [
+        [way, *(_figure(report[key][way][measure]) for key in catalogs for measure in shown)]
+        for way in report["shop"]
+    ]
+    return table(["", *header], rows) + (
+        "\n\nA page of 10 hits, one client, the sample shop's 100 judged queries and Icecat's 22 "
+        "development queries with something relevant, on two cores: "
+        "`python -m experiments.two_ways`."
+    )
+
+
+def _figure(value: float) -> float | str:
+    return f"{value:.0f}" if value > 1 else value
+
+
+def load_table(results: Path = ROOT / "results") -> str:
+    """Markdown of docs/production.md's table: milliseconds and requests a second."""
+    rows = json.loads((results / "load.json").read_text(encoding="utf-8"))
+    names = ["p50", "p95", "p99", "requests a second"]
+    return table(
+        ["model", "documents", "clients", *(f"{n} ms" if n[0] == "p" else n for n in names)],
+        [
+            [row["model"], str(row["documents"]), str(row["clients"])]
+            + [f"{row[name]:.3g}" for name in names]
+            for row in rows
+        ],
+    )
+
+
+def between_marks(text: str, mark: str) -> str:
+    """What stands between a page's two marks of that name."""
+    return text.partition(f"<!-- {mark}: experiments/tables.py -->")[2].partition(
+        f"<!-- end of {mark} -->"
+    )[0]
+
+
 def main() -> None:
-    for path, text in ((ROOT / "README.md", figures()), (ROOT / "results/README.md", cascades())):
-        before, _, rest = path.read_text(encoding="utf-8").partition(START)
-        _, _, after = rest.partition(END)
-        path.write_text(f"{before}{START}\n\n{text}\n\n{END}{after}", encoding="utf-8")
+    for path, mark, text in (
+        ("README.md", "figures", figures()),
+        ("results/README.md", "figures", cascades()),
+        ("docs/opensearch.md", "two ways", two_ways_table()),
+        ("docs/production.md", "load", load_table()),
+    ):
+        page = (ROOT / path).read_text(encoding="utf-8")
+        begins, ends = f"<!-- {mark}: experiments/tables.py -->", f"<!-- end of {mark} -->"
+        before, _, rest = page.partition(begins)
+        after = rest.partition(ends)[2]
+        (ROOT / path).write_text(f"{before}{begins}\n\n{text}\n\n{ends}{after}", encoding="utf-8")
 
 
 if __name__ == "__main__":

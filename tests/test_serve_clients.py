@@ -51,7 +51,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         yield running
 
 
-def _python(environment: str) -> Path:
+def client_python(environment: str) -> Path:
     """An environment that holds the clients and not us; made once, under .cache."""
     packages = ENVIRONMENTS[environment]
     digest = hashlib.sha256(f"{packages}{sys.version}".encode()).hexdigest()[:8]
@@ -68,7 +68,7 @@ def _python(environment: str) -> Path:
 @pytest.mark.parametrize(("environment", "client"), CASES)
 def test_a_client_gets_the_librarys_order(server: Running, environment: str, client: str) -> None:
     done = subprocess.run(
-        [_python(environment), ASK, client, server.url, "new-key"],
+        [client_python(environment), ASK, client, server.url, "new-key"],
         input=json.dumps({"query": QUERY, "documents": DOCUMENTS}),
         capture_output=True,
         text=True,
