@@ -171,7 +171,7 @@ def load_table(results: Path = ROOT / "results") -> str:
         ["model", "documents", "clients", *(f"{n} ms" if n[0] == "p" else n for n in names)],
         [
             [row["model"], str(row["documents"]), str(row["clients"])]
-            + [f"{row[name]:.3g}" for name in names]
+            + [f"{row[name]:,.0f}" if row[name] >= 100 else f"{row[name]:.3g}" for name in names]
             for row in rows
         ],
     )

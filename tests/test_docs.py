@@ -37,7 +37,10 @@ def _free_port() -> str:
 
 def _script(page: str, url: str, folder: Path) -> str:
     """One shell script of all blocks; Python runs from files, in the page's own order."""
-    lines = ["set -euo pipefail", "trap 'code=$?; kill $(jobs -p) 2>/dev/null; exit $code' EXIT"]
+    lines = [
+        "set -euo pipefail",
+        "trap 'code=$?; kill $(jobs -p) 2>/dev/null || true; exit $code' EXIT",
+    ]
     python = [""]
     for number, (kind, text) in enumerate(_blocks(page)):
         if kind == "sh":
