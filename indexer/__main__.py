@@ -34,6 +34,21 @@ DEFAULT_ALIAS = "catalog"
     help="Where the words are searched.",
 )
 @click.option(
+    "--dense",
+    default="faiss",
+    show_default=True,
+    type=click.Choice(["faiss", "opensearch"]),
+    help="Where title vectors are searched: in this process, or in the cluster, for catalogs that "
+    "outgrow one machine.",
+)
+@click.option(
+    "--knn-engine",
+    default="lucene",
+    show_default=True,
+    type=click.Choice(["lucene", "faiss"]),
+    help="With --dense opensearch: its k-NN plugin's engine.",
+)
+@click.option(
     "--alias",
     metavar="NAME",
     help=f"Engine opensearch: the alias of the products.  [default: {DEFAULT_ALIAS}]",
@@ -98,6 +113,8 @@ def index(
     catalog: Path,
     folder: Path,
     engine: str,
+    dense: str,
+    knn_engine: Any,
     alias: str | None,
     format: str | None,
     columns: tuple[str, ...],
@@ -123,6 +140,8 @@ def index(
         catalog=catalog,
         index=folder,
         engine=engine,
+        dense=dense,
+        knn_engine=knn_engine,
         alias=alias or (DEFAULT_ALIAS if engine == "opensearch" else None),
         format=format,
         columns=dict(_column(each) for each in columns),

@@ -14,9 +14,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from qtr_rerank.errors import CatalogIndexError, DataError
 from qtr_rerank.records import Product
 from qtr_rerank.retrieve.client_opensearch import connect, engine_errors
+from qtr_rerank.retrieve.dense_opensearch import FIELD as VECTOR_FIELD
+from qtr_rerank.retrieve.dense_opensearch import KnnEngine, vector_field
 from qtr_rerank.retrieve.lexical_opensearch import document, index_body
 from qtr_rerank.settings import OpenSearchSettings
 
@@ -53,14 +58,27 @@ class BulkReport:
     failed: tuple[FailedProduct, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class TitleVectors:
+    """Vectors (products, dim), by row of the catalog, and the k-NN engine that searches them."""
+
+    rows: NDArray[np.float32]
+    engine: KnnEngine = "lucene"
+
+
 def bulk_load(
-    settings: OpenSearchSettings, alias: str, products: Iterable[Product], *, replicas: int = 0
+    settings: OpenSearchSettings,
+    alias: str,
+    products: Iterable[Product],
+    *,
+    replicas: int = 0,
+    vectors: TitleVectors | None = None,
 ) -> BulkReport:
     """Load `products` into a new version and move `alias` to it.
 
-    `products` is read once, as a stream. Single products that OpenSearch refuses are reported;
-    an id that comes again is one of them (the first row stays). On any other fault the new
-    version is deleted and the alias stays where it was.
+    `products` is read once, as a stream; with `vectors` each has its title's beside it. Single
+    products that OpenSearch refuses are reported; an id that comes again is one of them (the first
+    row stays). On any other fault the new version is deleted and the alias stays where it was.
 
     Raises EngineUnavailableError, CatalogIndexError where `alias` names an index or OpenSearch
     took no product, DataError where there is none.
@@ -75,9 +93,9 @@ def bulk_load(
                     "delete that index or choose another alias"
                 )
             index = f"{alias}-{datetime.now(UTC):%Y%m%dt%H%M%S%f}"
-            client.indices.create(index=index, body=index_body())
+            client.indices.create(index=index, body=_body(vectors))
             try:
-                report = _fill(client, index, products, replicas)
+                report = _fill(client, index, products, replicas, vectors)
             except BaseException:
                 client.indices.delete(index=index, ignore_unavailable=True)
                 raise
@@ -88,7 +106,24 @@ def bulk_load(
         client.close()
 
 
-def _fill(client: OpenSearch, index: str, products: Iterable[Product], replicas: int) -> BulkReport:
+def _body(vectors: TitleVectors | None) -> dict[str, Any]:
+    body = index_body()
+    if vectors is not None:
+        body["settings"]["index"]["knn"] = True
+        mapping = vector_field(vectors.rows.shape[1], vectors.engine)
+        body["mappings"]["properties"][VECTOR_FIELD] = mapping
+        # It is searched by, and never read.
+        body["mappings"]["_source"] = {"excludes": [VECTOR_FIELD]}
+    return body
+
+
+def _fill(
+    client: OpenSearch,
+    index: str,
+    products: Iterable[Product],
+    replicas: int,
+    vectors: TitleVectors | None,
+) -> BulkReport:
     from opensearchpy.helpers import streaming_bulk
 
     taken = 0
@@ -97,7 +132,7 @@ def _fill(client: OpenSearch, index: str, products: Iterable[Product], replicas:
     sent: dict[str, list[int]] = {}
     results = streaming_bulk(
         client,
-        _actions(index, products, failed, sent),
+        _actions(index, products, failed, sent, vectors),
         chunk_size=_CHUNK_PRODUCTS,
         max_chunk_bytes=_CHUNK_BYTES,
         raise_on_error=False,
@@ -142,6 +177,7 @@ def _actions(
     products: Iterable[Product],
     failed: list[FailedProduct],
     sent: dict[str, list[int]],
+    vectors: TitleVectors | None,
 ) -> Iterator[dict[str, Any]]:
     """The products that can be sent, noted in `sent`; the others go to `failed`."""
     for position, product in enumerate(products):
@@ -150,6 +186,8 @@ def _actions(
         if fault:
             failed.append(FailedProduct(product.id, position, fault))
             continue
+        if vectors is not None:
+            source[VECTOR_FIELD] = vectors.rows[position].tolist()
         sent.setdefault(product.id, []).append(position)
         yield {
             # Not "index": that would let a second product take the place of the first unsaid.

@@ -2,13 +2,15 @@
 
 All is written to `DIR.building` and takes DIR's place when it is whole. Products flow through
 `_Encoding` into the lexical engine, which pulls them; an interrupted job, run again, passes the
-products that it has encoded on without encoding them again.
+products that it has encoded on without encoding them again. Where the vectors go into OpenSearch as
+well, all is encoded first, and then read once more to be loaded.
 """
 
 from __future__ import annotations
 
 import shutil
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -30,8 +32,9 @@ from indexer.vectors import VectorSettings, write_vectors
 from qtr_rerank.data.any_catalog import check_format, open_catalog
 from qtr_rerank.errors import CatalogIndexError, SettingsError
 from qtr_rerank.records import Product
+from qtr_rerank.retrieve.dense_opensearch import KnnEngine
 from qtr_rerank.retrieve.lexical_tantivy import TantivyLexical
-from qtr_rerank.runtime.manifest import ENGINES, IndexManifest, is_index
+from qtr_rerank.runtime.manifest import DENSE, ENGINES, IndexManifest, is_index
 from qtr_rerank.runtime.title_store import TitleStoreWriter
 from qtr_rerank.settings import OpenSearchSettings
 
@@ -55,6 +58,8 @@ class IndexSettings:
     index: Path
     engine: str = "embedded"
     alias: str | None = None
+    dense: str = "faiss"
+    knn_engine: KnnEngine = "lucene"
     format: str | None = None
     columns: Mapping[str, str] = field(default_factory=dict)
     batch: int = 1024
@@ -72,6 +77,10 @@ class IndexSettings:
             raise SettingsError("engine opensearch needs a name to find its products by: --alias")
         if self.engine != "opensearch" and self.alias:
             raise SettingsError(f"an alias ({self.alias!r}) is only for engine opensearch; drop it")
+        if self.dense not in DENSE:
+            raise SettingsError(f"dense is {self.dense!r}; expected one of {list(DENSE)}")
+        if self.dense == "opensearch" and self.engine != "opensearch":
+            raise SettingsError("vectors can be in OpenSearch only where the products are, too")
         check_format(self.format, self.columns)
         if self.batch < 1:
             raise SettingsError(f"the batch is {self.batch}; expected at least 1")
@@ -143,13 +152,19 @@ def _build(
 
     with TitleStoreWriter(building / "store", encoded=resumed) as store:
         products = _Encoding(reader, store, encoders, identity, building, resumed, on_progress)
-        refused = _load(settings, building, products)
-    write_vectors(
-        building / "titles.faiss",
-        np.load(building / "store/features" / settings.retriever / "vector.npy", mmap_mode="r"),
-        settings.vectors,
-        settings.threads,
+        if settings.dense == "faiss":
+            refused = _load(settings, building, products)
+        else:
+            # All are encoded first: OpenSearch is to get each product with its vector.
+            deque(products, maxlen=0)
+    vectors = np.load(
+        building / "store/features" / settings.retriever / "vector.npy", mmap_mode="r"
     )
+    if settings.dense == "faiss":
+        write_vectors(building / "titles.faiss", vectors, settings.vectors, settings.threads)
+    else:
+        again = open_catalog(settings.catalog, format=settings.format, columns=settings.columns)
+        refused = _load(settings, building, again, vectors)
     opensearch = settings.engine == "opensearch"
     IndexManifest(
         engine=settings.engine,
@@ -161,6 +176,7 @@ def _build(
         alias=settings.alias,
         url=settings.opensearch.url if opensearch else None,
         catalog=settings.catalog.name,
+        dense=settings.dense,
     ).save(building)
     remove_checkpoint(building)
     _swap(building, index)
@@ -218,16 +234,20 @@ class _Encoding:
 
 
 def _load(
-    settings: IndexSettings, building: Path, products: Iterable[Product]
+    settings: IndexSettings,
+    building: Path,
+    products: Iterable[Product],
+    vectors: NDArray[np.float32] | None = None,
 ) -> list[tuple[int, str]]:
     """Load the lexical engine; position and reason of each product that it refused."""
     if settings.engine == "embedded":
         TantivyLexical.build(building / "tantivy", products).close()
         return []
     # Here, so that the embedded engine needs no client of another.
-    from indexer.bulk import bulk_load
+    from indexer.bulk import TitleVectors, bulk_load
 
-    report = bulk_load(settings.opensearch, settings.alias or "", products)
+    with_vectors = None if vectors is None else TitleVectors(vectors, settings.knn_engine)
+    report = bulk_load(settings.opensearch, settings.alias or "", products, vectors=with_vectors)
     return [(each.position, f"{each.id}: {each.reason}") for each in report.failed]
 
 

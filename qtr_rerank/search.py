@@ -27,9 +27,10 @@ from qtr_rerank.records import (
 )
 from qtr_rerank.rerank.cascade import DEFAULT_CASCADE, Stage, StageSettings, run_cascade
 from qtr_rerank.retrieve.dense_faiss import FaissDense
+from qtr_rerank.retrieve.dense_filtered import FilteredFaiss
 from qtr_rerank.retrieve.fuse import reciprocal_rank_fusion
 from qtr_rerank.retrieve.lexical_tantivy import TantivyLexical
-from qtr_rerank.retrieve.schema import LexicalIndex
+from qtr_rerank.retrieve.schema import DenseIndex, LexicalIndex
 from qtr_rerank.runtime.id_table import Positions
 from qtr_rerank.runtime.manifest import IndexManifest
 from qtr_rerank.runtime.scorer import Scorer
@@ -76,7 +77,7 @@ class SearchEngine:
         self,
         manifest: IndexManifest,
         connect: Callable[[], LexicalIndex],
-        dense: FaissDense,
+        connect_dense: Callable[[], DenseIndex],
         store: TitleStore,
         retriever: Scorer,
         stages: Sequence[Stage],
@@ -86,7 +87,8 @@ class SearchEngine:
         self._connect = connect
         self._connected: LexicalIndex | None = None
         self._lock = threading.Lock()
-        self._dense = dense
+        self._connect_dense = connect_dense
+        self._connected_dense: DenseIndex | None = None
         self._store = store
         self._retriever = retriever
         self._stages = tuple(stages)
@@ -121,7 +123,7 @@ class SearchEngine:
             )
         names = dict.fromkeys([manifest.retriever, *(stage.model for stage in cascade)])
         scorers = {name: _scorer(manifest, name, threads) for name in names}
-        dense = FaissDense.open(folder / "titles.faiss")
+        faiss = FaissDense.open(folder / "titles.faiss") if manifest.dense == "faiss" else None
         stages = [
             Stage(scorers[stage.model], store.features(stage.model), stage.depth, stage.prior)
             for stage in cascade
@@ -129,7 +131,7 @@ class SearchEngine:
         engine = cls(
             manifest,
             lambda: _lexical(manifest, folder),
-            dense,
+            lambda: engine._filtered(faiss) if faiss is not None else _knn(manifest),
             store,
             scorers[manifest.retriever],
             stages,
@@ -224,8 +226,9 @@ class SearchEngine:
     def close(self) -> None:
         """Release files and connections. Calling it twice is no fault."""
         with self._lock:
-            if self._connected is not None:
-                self._connected.close()
+            for connected in (self._connected, self._connected_dense):
+                if connected is not None:
+                    connected.close()
 
     def __enter__(self) -> SearchEngine:
         return self
@@ -244,6 +247,16 @@ class SearchEngine:
                 if self._connected is None:
                     self._connected = self._connect()
         return self._connected
+
+    def _dense(self) -> DenseIndex:
+        if self._connected_dense is None:
+            with self._lock:
+                if self._connected_dense is None:
+                    self._connected_dense = self._connect_dense()
+        return self._connected_dense
+
+    def _filtered(self, faiss: FaissDense) -> DenseIndex:
+        return FilteredFaiss(faiss, self._allowed)
 
     def _begin(self, query: str, candidates: int, filters: Filters | None) -> _Retrieval:
         started = time.perf_counter()
@@ -286,7 +299,7 @@ class SearchEngine:
         times["encode"] = _since(started)
 
         started = time.perf_counter()
-        near = self._dense.search(vector, limit, self._allowed(filters))
+        near = self._dense().search(vector, limit, filters)
         near = [hit for hit in near if hit[1] >= self._settings.least_cosine]
         ids = self._store.ids([position for position, _ in near])
         dense = [
@@ -328,6 +341,13 @@ def _lexical(manifest: IndexManifest, folder: Path) -> LexicalIndex:
 
     settings = Settings.from_environment().opensearch
     return OpenSearchLexical.connect(settings, manifest.alias or "")
+
+
+def _knn(manifest: IndexManifest) -> DenseIndex:
+    from qtr_rerank.retrieve.dense_opensearch import OpenSearchDense
+
+    settings = Settings.from_environment().opensearch
+    return OpenSearchDense.connect(settings, manifest.alias or "")
 
 
 def _scorer(manifest: IndexManifest, name: str, threads: int) -> Scorer:

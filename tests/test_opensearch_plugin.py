@@ -36,6 +36,7 @@ from qtr_rerank.retrieve.client_opensearch import connect
 from qtr_rerank.retrieve.fields import query_words
 from qtr_rerank.retrieve.lexical_opensearch import bm25_query
 from qtr_rerank.runtime.scorer import Scorer
+from qtr_rerank.search import SearchEngine
 from qtr_rerank.settings import OpenSearchSettings
 
 KEY = "the-servers-key"
@@ -484,6 +485,11 @@ def test_from_catalog_to_a_better_first_page(
                 qrels,
             )
             assert figures["reranked"]["nDCG@10"] > figures["bm25"]["nDCG@10"] + 0.01
+            # SearchEngine in front asks for BM25's own order, whatever the index does by default.
+            with SearchEngine.open(tmp_path / "index") as engine:
+                before = engine.search("waterproof jacket", 20)
+                qtr("install", "--server", running.url, "--ids", "--index", alias)
+                assert engine.search("waterproof jacket", 20).hits == before.hits
         # The server is gone: BM25's order, and check says why.
         plain = [hit.id for hit in searched("waterproof jacket", "_none")]
         assert [hit.id for hit in searched("waterproof jacket", name)] == plain

@@ -79,7 +79,10 @@ class OpenSearchLexical:
         while len(found) < k:
             request["size"] = min(k - len(found), _PAGE)
             with engine_errors(self._url):
-                answer = self._client.search(index=self._alias, body=request)
+                # The index may rerank by default, for its other users: here BM25's order is asked.
+                answer = self._client.search(
+                    index=self._alias, body=request, params={"search_pipeline": "_none"}
+                )
             hits = answer["hits"]["hits"]
             for hit in hits:
                 score, product_id = hit["sort"]
@@ -214,11 +217,12 @@ def bm25_query(words: Sequence[str], filters: Filters) -> dict[str, Any]:
         boost = FIELD_BOOSTS["codes"]
         should.append({"match": {"codes": {"query": " ".join(numbers), "boost": boost}}})
     return {
-        "bool": {"should": should, "minimum_should_match": 1, "filter": _filter_clauses(filters)}
+        "bool": {"should": should, "minimum_should_match": 1, "filter": filter_clauses(filters)}
     }
 
 
-def _filter_clauses(filters: Filters) -> list[Mapping[str, Any]]:
+def filter_clauses(filters: Filters) -> list[Mapping[str, Any]]:
+    """What a shopper ticked, as clauses of a bool filter."""
     clauses: list[Mapping[str, Any]] = []
     if filters.brands:
         clauses.append({"terms": {"brand": list(filters.brands)}})

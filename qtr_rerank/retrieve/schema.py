@@ -38,12 +38,16 @@ class DenseIndex(Protocol):
     """Nearest title vectors by inner product (unit vectors: cosine)."""
 
     def search(
-        self, query_vector: NDArray[np.float32], k: int, allowed: NDArray[np.bool_] | None = None
+        self, query_vector: NDArray[np.float32], k: int, filters: Filters | None = None
     ) -> list[tuple[int, float]]:
-        """The `k` nearest as (position, score), best first; ties by position.
+        """The `k` nearest as (position, inner product), best first; ties by position.
 
-        `query_vector` is (dim,); `allowed`, (products,), restricts the search to its true places.
+        `query_vector` is (dim,); filters hold before the `k` are taken, not after.
         """
         ...
 
     def __len__(self) -> int: ...
+
+    def close(self) -> None:
+        """Release files or connections. Calling it twice is no fault."""
+        ...

@@ -16,6 +16,7 @@ from qtr_rerank.errors import CatalogIndexError, SettingsError
 
 SCHEMA = 1
 ENGINES = ("embedded", "opensearch")
+DENSE = ("faiss", "opensearch")
 _FILE = "index.json"
 
 
@@ -24,9 +25,10 @@ class IndexManifest:
     """What stands in index.json.
 
     `models` maps each model whose title features are stored to its artifact's fingerprint;
-    `retriever` names the one whose vectors are in titles.faiss; `model_folders` says where those
-    are that are not found by name. `alias` and `url` say where OpenSearch holds the products, where
-    that is the engine, and `refused` lists the positions of those that it would not take.
+    `retriever` names the one whose vectors fetch candidates, from titles.faiss or from OpenSearch
+    (`dense`); `model_folders` says where those are that are not found by name. `alias` and `url`
+    say where OpenSearch holds the products, where that is the engine, and `refused` lists the
+    positions of those that it would not take.
     """
 
     engine: str
@@ -38,11 +40,14 @@ class IndexManifest:
     alias: str | None = None
     url: str | None = None
     catalog: str = ""
+    dense: str = "faiss"
     schema: int = field(default=SCHEMA)
 
     def __post_init__(self) -> None:
         if self.engine not in ENGINES:
             raise SettingsError(f"the engine is {self.engine!r}; expected one of {list(ENGINES)}")
+        if self.dense not in DENSE:
+            raise SettingsError(f"dense is {self.dense!r}; expected one of {list(DENSE)}")
 
     def save(self, folder: Path) -> None:
         """Write index.json into `folder`, whole or not at all."""
