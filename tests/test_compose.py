@@ -21,6 +21,7 @@ import yaml
 
 from qtr_rerank.retrieve.client_opensearch import connect
 from qtr_rerank.settings import OpenSearchSettings
+from tests.small_index import small_catalog, write_catalog
 
 ROOT = Path(__file__).parent.parent
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
@@ -133,13 +134,15 @@ def test_the_containers_commands_work_in_their_order(
 
 
 @contextmanager
-def _serving(command: list[str], env: dict[str, str]) -> Iterator[str]:
+def _serving(command: list[str], env: dict[str, str], lines: int = 1) -> Iterator[str]:
+    """The last of the first lines that a server prints: its address."""
     with subprocess.Popen(
         command, env=env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     ) as process:
         try:
             assert process.stdout is not None
-            yield process.stdout.readline().strip()
+            *_, address = (process.stdout.readline().strip() for _ in range(lines))
+            yield address
         finally:
             process.terminate()
             process.wait(30)
@@ -155,3 +158,21 @@ def _clean(client: Any, alias: str, env: dict[str, str]) -> None:
     subprocess.run([*QTR, "opensearch", "remove"], env=env, check=True, capture_output=True)
     for index in client.indices.get(index=f"{alias}*"):
         client.indices.delete(index=index)
+
+
+def test_the_demo_over_opensearch_loads_the_catalog_and_names_its_engine(
+    opensearch_settings: OpenSearchSettings, tmp_path: Path
+) -> None:
+    """What `make demo ENGINE=opensearch` runs, over a node that is there."""
+    catalog = write_catalog(tmp_path / "catalog.jsonl", small_catalog(100))
+    command = [sys.executable, "-m", "demo.on_opensearch", "--port", "0"]
+    command += ["--catalog", str(catalog), "--index", str(tmp_path / "index")]
+    env = os.environ | {"OPENSEARCH_URL": opensearch_settings.url, "PYTHONPATH": str(ROOT)}
+    with _serving(command, env, lines=2) as url, closing(connect(opensearch_settings)) as client:
+        try:
+            answer = _get(url, "/api/search?q=kettle")
+            assert answer["engine"] == "opensearch"
+            assert answer["hits"]
+        finally:
+            for index in client.indices.get(index="qtr_demo-*"):
+                client.indices.delete(index=index)
