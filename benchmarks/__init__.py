@@ -1,0 +1,1 @@
+"""Measure: load on the rerank server, and which WSGI server to stand it on."""

@@ -13,6 +13,7 @@ import json
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -120,7 +121,7 @@ def loaded(
     if shutil.which("wrk") is None:
         raise click.ClickException("wrk is not on the PATH; install it: apt-get install wrk")
     shop = sample_catalog()
-    body = Path("/tmp/qtr-load.json")
+    body = Path(tempfile.mkdtemp()) / "body.json"
     for count in documents:
         texts = [product.id if ids else product.title for product in shop[:count]]
         asked: dict[str, Any] = {"query": QUERY, "documents": texts, "documents_are_ids": ids}

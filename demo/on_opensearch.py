@@ -6,7 +6,6 @@ catalog into it, and serves the same page.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +16,7 @@ from demo.__main__ import explained, listen_options, serve_shop
 from indexer.job import IndexSettings, build_index
 from qtr_rerank.opensearch.node import LocalNode
 from qtr_rerank.runtime.scorer import Scorer
-from qtr_rerank.settings import OpenSearchSettings, Settings
+from qtr_rerank.settings import OpenSearchSettings, Settings, opensearch_is_named
 
 ALIAS = "qtr_demo"
 MODELS = ("twin", "match")
@@ -43,7 +42,7 @@ def serve(catalog: Path, folder: Path, host: str, port: int, threads: int) -> No
 
 @contextmanager
 def _node() -> Iterator[OpenSearchSettings]:
-    if os.environ.get("OPENSEARCH_URL"):
+    if opensearch_is_named():
         yield Settings.from_environment().opensearch
     else:
         click.echo("Starting OpenSearch (its parts are fetched once) ...", err=True)

@@ -11,7 +11,6 @@ OPENSEARCH_URL names none; writes results/two-ways.json.
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -39,7 +38,7 @@ from qtr_rerank.retrieve.fields import query_words
 from qtr_rerank.retrieve.lexical_opensearch import bm25_query
 from qtr_rerank.runtime.scorer import Scorer
 from qtr_rerank.search import SearchEngine
-from qtr_rerank.settings import OpenSearchSettings, Settings
+from qtr_rerank.settings import OpenSearchSettings, Settings, opensearch_is_named
 from qtr_rerank.trec import from_trec_id
 
 # What a page of results shows, and how often each search is timed.
@@ -91,7 +90,7 @@ def main(data: Path, work: Path, out: Path) -> None:
 @contextmanager
 def _node() -> Iterator[OpenSearchSettings]:
     """The node of OPENSEARCH_URL where it is set, else one started here."""
-    if os.environ.get("OPENSEARCH_URL"):
+    if opensearch_is_named():
         yield Settings.from_environment().opensearch
     else:
         with LocalNode() as node:

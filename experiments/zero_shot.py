@@ -5,7 +5,8 @@
 All judged pairs of both sides of the split, since no artifact has seen either. The mixture of the
 teacher (experiments/mixture.json) and the transfer sets were chosen by looking at these figures, so
 they are a little steered; no weight has seen the data. And what the twin finds in the whole
-catalog, of products judged relevant. Writes results/zero-shot.json.
+catalog, of products judged relevant. Writes results/zero-shot.json. With `--models DIR` it measures
+others, such as those of `qtr train` on this very catalog without its judgments.
 """
 
 from __future__ import annotations
@@ -28,15 +29,21 @@ from qtr_rerank.runtime.scorer import Scorer
 @click.option(
     "-o", "--out", type=click.Path(path_type=Path), default=Path("results/zero-shot.json")
 )
-def main(data: Path, work: Path, out: Path) -> None:
-    """AUC and nDCG@10 of BM25 and of each shipped artifact, and recall of the twin."""
+@click.option(
+    "--models",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    default=SHIPPED,
+    help="A folder of artifacts in place of those in the package.",
+)
+def main(data: Path, work: Path, out: Path, models: Path) -> None:
+    """AUC and nDCG@10 of BM25 and of each artifact, and recall of the twin."""
     pairs = work / "pairs.parquet"
     QTR.step(pairs, "pairs", "judged", "homedepot", data / "homedepot", "-o", pairs)
     judged = Judged(pairs)
     catalog = Catalog(data, work)
     orders = {"BM25, title": bm25_scores(judged, catalog, work)}
-    for name in names_in(SHIPPED):
-        orders[name] = Scorer.load(name).score_pairs(judged.queries, judged.titles)
+    for name in names_in(models):
+        orders[name] = Scorer.load(models / name).score_pairs(judged.queries, judged.titles)
     report = {
         "pairs": len(judged.ids),
         "queries": len(judged.distinct),
@@ -49,7 +56,7 @@ def main(data: Path, work: Path, out: Path) -> None:
             }
             for name, order in orders.items()
         },
-        "recall": recall("twin", SHIPPED / "twin", judged, catalog, work),
+        "recall": recall("twin", models / "twin", judged, catalog, work),
     }
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")

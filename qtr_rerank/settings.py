@@ -60,6 +60,11 @@ def java_home() -> Path | None:
     return Path(value) if value else None
 
 
+def opensearch_is_named() -> bool:
+    """Whether OPENSEARCH_URL names a node, so that none need be started."""
+    return bool(os.environ.get("OPENSEARCH_URL"))
+
+
 def api_keys_from(file: Path | None) -> tuple[str, ...]:
     """The keys of `file`, one a line, else those of QTR_API_KEYS, apart by commas; perhaps none.
 

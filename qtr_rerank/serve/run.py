@@ -52,7 +52,9 @@ def run(app: Flask, listener: socket.socket, settings: ServeSettings) -> None:
         max_request_body_size=4 * settings.body_bytes,
         channel_timeout=60,
     )
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # SIGINT, too: a shell that starts a job in the background has it ignored.
+    for stop in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(stop, signal.default_int_handler)
     try:
         with contextlib.suppress(KeyboardInterrupt):
             server.run()
