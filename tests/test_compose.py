@@ -14,7 +14,7 @@ from contextlib import ExitStack, closing, contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 from uuid import uuid4
 
 import yaml
@@ -164,15 +164,16 @@ def test_the_demo_over_opensearch_loads_the_catalog_and_names_its_engine(
     opensearch_settings: OpenSearchSettings, tmp_path: Path
 ) -> None:
     """What `make demo ENGINE=opensearch` runs, over a node that is there."""
-    catalog = write_catalog(tmp_path / "catalog.jsonl", small_catalog(100))
+    products = small_catalog(100)
+    catalog = write_catalog(tmp_path / "catalog.jsonl", products)
     command = [sys.executable, "-m", "demo.on_opensearch", "--port", "0"]
     command += ["--catalog", str(catalog), "--index", str(tmp_path / "index")]
     env = os.environ | {"OPENSEARCH_URL": opensearch_settings.url, "PYTHONPATH": str(ROOT)}
     with _serving(command, env, lines=2) as url, closing(connect(opensearch_settings)) as client:
         try:
-            answer = _get(url, "/api/search?q=kettle")
+            answer = _get(url, f"/api/search?q={quote(products[0].title)}")
             assert answer["engine"] == "opensearch"
-            assert answer["hits"]
+            assert products[0].id in [hit["id"] for hit in answer["hits"]]
         finally:
             for index in client.indices.get(index="qtr_demo-*"):
                 client.indices.delete(index=index)
