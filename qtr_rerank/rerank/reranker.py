@@ -56,16 +56,22 @@ class Reranker:
         Raises ArtifactError for an unknown or damaged model, CatalogIndexError where the index
         was made with another model than this one.
         """
-        scorer = Scorer.load(name_or_folder, threads)
-        if index is None:
-            return cls(scorer)
+        reranker = cls(Scorer.load(name_or_folder, threads))
+        return reranker if index is None else reranker.with_index(index)
+
+    def with_index(self, index: str | Path) -> Reranker:
+        """The same model with the stored titles of `index`.
+
+        Raises CatalogIndexError where the index was made with another model than this one.
+        """
+        scorer = self._scorer
         made_with = IndexManifest.load(index).models.get(scorer.name)
         if made_with != scorer.fingerprint:
             raise CatalogIndexError(
                 f"{index} was made with {scorer.name} {(made_with or 'not at all')[:12]}, this one "
                 f"is {scorer.fingerprint[:12]}; index the catalog again"
             )
-        return cls(scorer, TitleStore.open(Path(index) / "store"))
+        return type(self)(scorer, TitleStore.open(Path(index) / "store"))
 
     @property
     def reads(self) -> ProductText:

@@ -84,7 +84,7 @@ class RerankService:
         for name, artifact in settings.models:
             reranker = Reranker.load(artifact, threads=settings.threads)
             if settings.index and reranker.name in indexed:
-                reranker = Reranker.load(artifact, index=settings.index, threads=settings.threads)
+                reranker = reranker.with_index(settings.index)
             self.models[name] = reranker
 
     @property
