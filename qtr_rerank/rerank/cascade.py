@@ -25,7 +25,8 @@ from numpy.typing import NDArray
 from qtr_rerank.errors import SettingsError
 from qtr_rerank.records import Candidate, Ranked
 
-# Titles scored between two looks at the clock.
+# Titles scored between two looks at the clock: memory stays bounded, and so does what a deadline is
+# overrun by.
 BLOCK = 256
 RETRIEVE = "retrieve"
 
@@ -170,12 +171,12 @@ def _stage_logits(
     stage: Stage, query: str, positions: NDArray[np.int64], deadline: float | None
 ) -> NDArray[np.float32] | None:
     """Logits (positions,), or None where the deadline passed before the last of them."""
-    if _passed(deadline):
+    if passed(deadline):
         return None
     query_features = stage.scorer.encode_queries([query])
     logits = np.empty(len(positions), dtype=np.float32)
     for start in range(0, len(positions), BLOCK):
-        if _passed(deadline):
+        if passed(deadline):
             return None
         block = positions[start : start + BLOCK]
         titles = {name: rows[block] for name, rows in stage.features.items()}
@@ -183,5 +184,6 @@ def _stage_logits(
     return logits
 
 
-def _passed(deadline: float | None) -> bool:
+def passed(deadline: float | None) -> bool:
+    """Whether a reading of `time.perf_counter` lies behind us; never where there is no deadline."""
     return deadline is not None and time.perf_counter() >= deadline

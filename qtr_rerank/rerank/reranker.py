@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from qtr_rerank.errors import CatalogIndexError, DataError, ScoringError, SettingsError
 from qtr_rerank.records import Ranked
 from qtr_rerank.rerank.blend import blended, require_weights
-from qtr_rerank.rerank.cascade import RETRIEVE, prior_penalty
+from qtr_rerank.rerank.cascade import BLOCK, RETRIEVE, passed, prior_penalty
 from qtr_rerank.rerank.documents import Document, id_of, signals_of, text_of
 from qtr_rerank.runtime.id_table import Positions
 from qtr_rerank.runtime.manifest import IndexManifest
@@ -27,9 +27,6 @@ from qtr_rerank.template import ProductText
 
 __all__ = ["Document", "Reranker"]
 
-# Documents scored between two looks at the clock: memory stays bounded, and so does what a
-# deadline is overrun by.
-BLOCK = 256
 _LOG = logging.getLogger(__name__)
 
 
@@ -237,11 +234,11 @@ class Reranker:
         stored = np.full(len(titles), -1, dtype=np.int64) if positions is None else positions
         readable = [place for place, title in enumerate(titles) if title is not None]
         wanted = np.union1d(np.flatnonzero(stored >= 0), np.array(readable, dtype=np.int64))
-        if not len(wanted) or _passed(deadline):
+        if not len(wanted) or passed(deadline):
             return found
         query_features = self._scorer.encode_queries([query])
         for start in range(0, len(wanted), BLOCK):
-            if _passed(deadline):
+            if passed(deadline):
                 break
             places = wanted[start : start + BLOCK]
             features = self._block(titles, places, stored[places])
@@ -347,7 +344,3 @@ def _require(
 
 def _deadline(timeout_ms: float | None) -> float | None:
     return None if timeout_ms is None else time.perf_counter() + timeout_ms / 1000.0
-
-
-def _passed(deadline: float | None) -> bool:
-    return deadline is not None and time.perf_counter() >= deadline
