@@ -6,17 +6,15 @@ catalog into it, and serves the same page.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import click
 
 from demo.__main__ import explained, listen_options, serve_shop
 from indexer.job import IndexSettings, build_index
-from qtr_rerank.opensearch.node import LocalNode
+from qtr_rerank.opensearch.node import named_or_local_node
 from qtr_rerank.runtime.scorer import Scorer
-from qtr_rerank.settings import OpenSearchSettings, Settings, opensearch_is_named
+from qtr_rerank.settings import opensearch_is_named
 
 ALIAS = "qtr_demo"
 MODELS = ("twin", "match")
@@ -28,7 +26,9 @@ MODELS = ("twin", "match")
 @listen_options
 def serve(catalog: Path, folder: Path, host: str, port: int, threads: int) -> None:
     """Load a catalog into OpenSearch and serve the search page over it."""
-    with _node() as engine:
+    if not opensearch_is_named():
+        click.echo("Starting OpenSearch (its parts are fetched once) ...", err=True)
+    with named_or_local_node() as engine:
         click.echo(f"OpenSearch answers on {engine.url}", err=True)
         report = build_index(
             IndexSettings(
@@ -38,16 +38,6 @@ def serve(catalog: Path, folder: Path, host: str, port: int, threads: int) -> No
         )
         click.echo(f"{report.products:,} products indexed in {folder}, engine opensearch")
         serve_shop(folder, host, port, threads)
-
-
-@contextmanager
-def _node() -> Iterator[OpenSearchSettings]:
-    if opensearch_is_named():
-        yield Settings.from_environment().opensearch
-    else:
-        click.echo("Starting OpenSearch (its parts are fetched once) ...", err=True)
-        with LocalNode() as node:
-            yield OpenSearchSettings(url=node.url)
 
 
 def main() -> None:

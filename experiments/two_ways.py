@@ -30,7 +30,7 @@ from qtr_rerank.data.icecat import CATALOG_FILES
 from qtr_rerank.evaluate.qrels import read_qrels
 from qtr_rerank.opensearch.api import Api
 from qtr_rerank.opensearch.install import install, remove
-from qtr_rerank.opensearch.node import LocalNode
+from qtr_rerank.opensearch.node import named_or_local_node
 from qtr_rerank.opensearch.wiring import Wiring
 from qtr_rerank.records import Candidate, Filters
 from qtr_rerank.retrieve.client_opensearch import connect
@@ -38,7 +38,7 @@ from qtr_rerank.retrieve.fields import query_words
 from qtr_rerank.retrieve.lexical_opensearch import bm25_query
 from qtr_rerank.runtime.scorer import Scorer
 from qtr_rerank.search import SearchEngine
-from qtr_rerank.settings import OpenSearchSettings, Settings, opensearch_is_named
+from qtr_rerank.settings import OpenSearchSettings
 from qtr_rerank.trec import from_trec_id
 
 # What a page of results shows, and how often each search is timed.
@@ -79,22 +79,12 @@ def main(data: Path, work: Path, out: Path) -> None:
         ),
     }
     report = {}
-    with _node() as engine:
+    with named_or_local_node() as engine:
         for name, (settings, qrels) in catalogs.items():
             report[name] = compared(engine, f"two-ways-{name}", settings, qrels, work)
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     click.echo(json.dumps(report, indent=2))
-
-
-@contextmanager
-def _node() -> Iterator[OpenSearchSettings]:
-    """The node of OPENSEARCH_URL where it is set, else one started here."""
-    if opensearch_is_named():
-        yield Settings.from_environment().opensearch
-    else:
-        with LocalNode() as node:
-            yield OpenSearchSettings(url=node.url)
 
 
 def compared(

@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -28,7 +28,12 @@ import click
 from qtr_rerank.errors import EngineUnavailableError, QtrError
 from qtr_rerank.opensearch.assemble import VERSION, assemble
 from qtr_rerank.opensearch.tools import docker_answers, find_java, missing_for_a_node, succeeds
-from qtr_rerank.settings import cache_folder
+from qtr_rerank.settings import (
+    OpenSearchSettings,
+    Settings,
+    cache_folder,
+    opensearch_is_named,
+)
 
 IMAGE = f"opensearchproject/opensearch:{VERSION}"
 _START_SECONDS = 180.0
@@ -237,6 +242,16 @@ class LocalNode:
         if self._work is None:
             raise EngineUnavailableError("the local OpenSearch node is not started; call start()")
         return self._work
+
+
+@contextlib.contextmanager
+def named_or_local_node() -> Iterator[OpenSearchSettings]:
+    """The node of OPENSEARCH_URL where it is set, else one that is started here and stopped."""
+    if opensearch_is_named():
+        yield Settings.from_environment().opensearch
+    else:
+        with LocalNode() as node:
+            yield OpenSearchSettings(url=node.url)
 
 
 def _pull() -> None:
