@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from qtr_rerank.opensearch.api import Api, RefusedError
-from qtr_rerank.opensearch.install import cluster_settings, installed, is_on
+from qtr_rerank.opensearch.install import cluster_settings, default_pipelines, installed, is_on
 from qtr_rerank.opensearch.wiring import ONLY_ML_NODES, PRIVATE, TRUSTED, is_trusted
 
 _PROBE = {"query_text": "probe", "text_docs": ["probe one", "two"]}
@@ -203,9 +203,7 @@ def _index(api: Api, index: str, fields: list[str], name: str) -> Iterator[Findi
             )
         else:
             yield Finding(f"index {concrete} has the field {', '.join(fields)}")
-        path = f"/{concrete}/_settings/index.search.default_pipeline?flat_settings=true"
-        settings = (api.get(path) or {}).get(concrete, {}).get("settings", {})
-        default = settings.get("index.search.default_pipeline")
+        default = default_pipelines(api, concrete).get(concrete)
         if default == name:
             yield Finding(f"index {concrete} uses the pipeline by default")
         else:
@@ -233,10 +231,8 @@ def _searches(
     endpoint: str,
 ) -> Iterator[Finding]:
     """A search without the pipeline and with it: is the server called, the order another?"""
-    given = search is not None
-    body = dict(search or _search_body(query or "", fields))
-    if given:
-        yield from _body_faults(body)
+    body = dict(search or _search_body(query or ""))
+    yield from _body_faults(body)
     plain = api.get(f"/{index}/_search?search_pipeline=_none", _without_rerank(body))
     if plain is None or not plain["hits"]["hits"]:
         yield Finding(
@@ -272,7 +268,7 @@ def _searches(
         )
 
 
-def _search_body(query: str, fields: list[str]) -> dict[str, Any]:
+def _search_body(query: str) -> dict[str, Any]:
     return {
         "size": _HITS,
         "query": {"multi_match": {"query": query, "fields": ["*"], "lenient": True}},

@@ -120,6 +120,15 @@ def cluster_settings(api: Api) -> tuple[dict[str, Any], dict[str, Any]]:
     return persistent, {**layers.get("defaults", {}), **persistent, **layers.get("transient", {})}
 
 
+def default_pipelines(api: Api, index: str) -> dict[str, str | None]:
+    """The default pipeline of each index behind a name or alias, None where there is none."""
+    answer = api.get(f"/{index}/_settings/{_DEFAULT_PIPELINE}?flat_settings=true") or {}
+    concrete = api.get(f"/{index}") or {}
+    return {
+        name: answer.get(name, {}).get("settings", {}).get(_DEFAULT_PIPELINE) for name in concrete
+    }
+
+
 def is_on(value: Any) -> bool:
     """A setting of yes or no, which OpenSearch gives as text."""
     return str(value).lower() == "true"
@@ -173,10 +182,10 @@ def _settings(api: Api, wiring: Wiring, record: Mapping[str, Any], changes: list
     before = dict(record.get("settings", {}))
     for setting in wanted:
         before.setdefault(setting, persistent.get(setting))
-    trusted = {*record.get("trusted", []), *wanted.get(TRUSTED, [])} - set(patterns)
+    added = set(wanted.get(TRUSTED, [])) - set(patterns)
     noted: dict[str, Any] = {
         "settings": before,
-        "trusted": sorted(trusted | set(record.get("trusted", []))),
+        "trusted": sorted(added | set(record.get("trusted", []))),
         "patterns": record.get("patterns") or (patterns if TRUSTED in before else []),
         "index": _index_record(api, wiring, record),
     }
@@ -298,15 +307,6 @@ def _is_ours(pipeline: Mapping[str, Any]) -> bool:
     return str(pipeline.get("description", "")).startswith("qtr_rerank:")
 
 
-def _index_default(api: Api, index: str) -> dict[str, str | None]:
-    """The default pipeline of each index behind a name or alias, None where there is none."""
-    answer = api.get(f"/{index}/_settings/{_DEFAULT_PIPELINE}?flat_settings=true") or {}
-    concrete = api.get(f"/{index}") or {}
-    return {
-        name: answer.get(name, {}).get("settings", {}).get(_DEFAULT_PIPELINE) for name in concrete
-    }
-
-
 def _index_record(
     api: Api, wiring: Wiring, record: Mapping[str, Any]
 ) -> dict[str, str | None] | None:
@@ -314,7 +314,7 @@ def _index_record(
     if wiring.index is None:
         return None
     before = dict(record.get("index") or {})
-    for index, default in _index_default(api, wiring.index).items():
+    for index, default in default_pipelines(api, wiring.index).items():
         if default != wiring.name:
             before.setdefault(index, default)
     return before
@@ -326,7 +326,7 @@ def _default_pipeline(
     if wiring.index is None:
         _restore_index(api, record.get("index"), wiring.name, changes)
         return
-    for index, default in _index_default(api, wiring.index).items():
+    for index, default in default_pipelines(api, wiring.index).items():
         if default != wiring.name:
             _set_default(api, index, wiring.name, changes)
 
@@ -336,7 +336,7 @@ def _restore_index(
 ) -> None:
     for index, default in (before or {}).items():
         # Only where it is still ours, and the index still there.
-        if api.get(f"/{index}") and _index_default(api, index).get(index) == name:
+        if api.get(f"/{index}") and default_pipelines(api, index).get(index) == name:
             # What was the default may be gone: an index that names it could not be searched.
             gone = default not in (None, "_none") and not api.get(f"/_search/pipeline/{default}")
             _set_default(api, index, None if gone else default, changes)
