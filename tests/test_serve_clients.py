@@ -25,7 +25,10 @@ ENVIRONMENTS = {
         "langchain-cohere",
         "llama-index-postprocessor-cohere-rerank",
         "llama-index-postprocessor-jinaai-rerank",
+        "llama-index-postprocessor-tei-rerank",
         "cohere-haystack",
+        "jina-haystack",
+        "huggingface-api-haystack",
     ),
     "cohere": ("cohere",),
 }
@@ -38,7 +41,10 @@ CASES = [
     ("frameworks", "langchain-cohere"),
     ("frameworks", "llama-index-cohere"),
     ("frameworks", "llama-index-jina"),
+    ("frameworks", "llama-index-tei"),
     ("frameworks", "haystack-cohere"),
+    ("frameworks", "haystack-jina"),
+    ("frameworks", "haystack-tei"),
 ]
 
 

@@ -76,6 +76,15 @@ def llama_index_jina(url: str, key: str, query: str, documents: list[str]) -> An
     return _llama_index(reranker, query, documents)
 
 
+def llama_index_tei(url: str, key: str, query: str, documents: list[str]) -> Answer:
+    from llama_index.postprocessor.tei_rerank import TextEmbeddingInference
+
+    reranker = TextEmbeddingInference(
+        base_url=url, auth_token=f"Bearer {key}", top_n=len(documents)
+    )
+    return _llama_index(reranker, query, documents)
+
+
 def _llama_index(reranker: object, query: str, documents: list[str]) -> Answer:
     from llama_index.core.schema import NodeWithScore, TextNode
 
@@ -88,7 +97,6 @@ def _llama_index(reranker: object, query: str, documents: list[str]) -> Answer:
 
 
 def haystack_cohere(url: str, key: str, query: str, documents: list[str]) -> Answer:
-    from haystack import Document
     from haystack.utils import Secret
     from haystack_integrations.components.rankers.cohere import CohereRanker
 
@@ -98,8 +106,34 @@ def haystack_cohere(url: str, key: str, query: str, documents: list[str]) -> Ans
         api_base_url=url,
         top_k=len(documents),
     )
+    return _haystack(ranker, query, documents)
+
+
+def haystack_jina(url: str, key: str, query: str, documents: list[str]) -> Answer:
+    from haystack.utils import Secret
+    from haystack_integrations.components.rankers.jina import JinaRanker
+
+    ranker = JinaRanker(
+        model="jina-reranker-v2-base-multilingual",
+        api_key=Secret.from_token(key),
+        base_url=f"{url}/v1/rerank",
+    )
+    return _haystack(ranker, query, documents)
+
+
+def haystack_tei(url: str, key: str, query: str, documents: list[str]) -> Answer:
+    from haystack.utils import Secret
+    from haystack_integrations.components.rankers.huggingface_api import HuggingFaceTEIRanker
+
+    ranker = HuggingFaceTEIRanker(url=url, token=Secret.from_token(key))
+    return _haystack(ranker, query, documents)
+
+
+def _haystack(ranker: object, query: str, documents: list[str]) -> Answer:
+    from haystack import Document
+
     given = [Document(content=text, meta={"n": n}) for n, text in enumerate(documents)]
-    answer = ranker.run(query=query, documents=given)["documents"]
+    answer = ranker.run(query=query, documents=given)["documents"]  # type: ignore[attr-defined]
     return [(hit.meta["n"], hit.score) for hit in answer]
 
 
@@ -110,7 +144,10 @@ CLIENTS: dict[str, tuple[str, Callable[[str, str, str, list[str]], Answer]]] = {
     "langchain-cohere": ("langchain-cohere", langchain),
     "llama-index-cohere": ("llama-index-postprocessor-cohere-rerank", llama_index_cohere),
     "llama-index-jina": ("llama-index-postprocessor-jinaai-rerank", llama_index_jina),
+    "llama-index-tei": ("llama-index-postprocessor-tei-rerank", llama_index_tei),
     "haystack-cohere": ("cohere-haystack", haystack_cohere),
+    "haystack-jina": ("jina-haystack", haystack_jina),
+    "haystack-tei": ("huggingface-api-haystack", haystack_tei),
 }
 
 if __name__ == "__main__":
