@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
@@ -12,13 +13,17 @@ from qtr_rerank.serve.faults import RequestFaultError
 
 
 class Gate:
-    """Lets `concurrency` requests through at once; `queue` more wait, others are refused."""
+    """Lets `concurrency` requests through at once, first come first served; `queue` more wait,
+    others are refused.
+    """
 
     def __init__(self, concurrency: int, queue: int) -> None:
-        self._slots = threading.Semaphore(concurrency)
         self._lock = threading.Lock()
+        self._free = concurrency
         self._most = concurrency + queue
         self._inside = 0
+        # A semaphore lets newcomers overtake: each that waits has a lock, and is handed the slot.
+        self._turns: deque[threading.Lock] = deque()
 
     @property
     def inside(self) -> int:
@@ -31,6 +36,15 @@ class Gate:
 
         Raises RequestFaultError (429) at once where too many wait already.
         """
+        turn = self._enter()
+        held = turn is None or self._waited(turn, deadline)
+        try:
+            yield held
+        finally:
+            self._leave(held)
+
+    def _enter(self) -> threading.Lock | None:
+        """None where a slot is free; else what to wait for."""
         with self._lock:
             if self._inside >= self._most:
                 raise RequestFaultError(
@@ -40,13 +54,30 @@ class Gate:
                     retry_after=1,
                 )
             self._inside += 1
-        try:
-            held = self._slots.acquire(timeout=max(0.0, deadline - time.perf_counter()))
-            try:
-                yield held
-            finally:
-                if held:
-                    self._slots.release()
-        finally:
-            with self._lock:
-                self._inside -= 1
+            if self._free:
+                self._free -= 1
+                return None
+            turn = threading.Lock()
+            turn.acquire()
+            self._turns.append(turn)
+            return turn
+
+    def _waited(self, turn: threading.Lock, deadline: float) -> bool:
+        if turn.acquire(timeout=max(0.0, deadline - time.perf_counter())):
+            return True
+        with self._lock:
+            # The slot may have been handed over just as the time ran out.
+            if turn not in self._turns:
+                return True
+            self._turns.remove(turn)
+            return False
+
+    def _leave(self, held: bool) -> None:
+        with self._lock:
+            self._inside -= 1
+            if not held:
+                return
+            if self._turns:
+                self._turns.popleft().release()
+            else:
+                self._free += 1
