@@ -1,12 +1,22 @@
--- wrk's script: one body, posted again and again; a line of JSON at the end.
+-- wrk's script: a file of bodies, one a line, posted in turn; a line of JSON at the end.
 wrk.method = "POST"
 wrk.headers["Content-Type"] = "application/json"
 wrk.headers["Accept"] = "application/json"
 
+local bodies, turn = {}, 0
+
 function init(args)
-  local file = assert(io.open(args[1], "rb"))
-  wrk.body = file:read("*a")
-  file:close()
+  for body in io.lines(args[1]) do
+    bodies[#bodies + 1] = body
+  end
+  -- Each of wrk's threads begins elsewhere.
+  math.randomseed(tonumber(tostring(bodies):sub(-6), 16) or 1)
+  turn = math.random(#bodies)
+end
+
+function request()
+  turn = turn % #bodies + 1
+  return wrk.format(nil, nil, nil, bodies[turn])
 end
 
 function done(summary, latency, requests)

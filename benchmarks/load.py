@@ -1,7 +1,8 @@
 """Load on the rerank server: milliseconds and requests a second, and which WSGI server to stand on.
 
     python -m benchmarks.load servers            waitress, gunicorn, granian, cheroot
-    python -m benchmarks.load models [--index DIR --ids FILE]
+    python -m benchmarks.load batching           requests that wait scored together, or each alone
+    python -m benchmarks.load models [--index DIR]
 
 Needs wrk (apt-get install wrk) and, for the yardstick, the training extra: a cross-encoder of
 all-MiniLM-L6's shape in int8 behind the same server. Nothing else may run; results/load.json.
@@ -19,6 +20,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
+from random import Random
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -29,7 +31,7 @@ from qtr_rerank.serve.run import listen
 
 DOCUMENTS = (10, 100, 1_000)
 CLIENTS = (1, 8, 32)
-QUERY = "waterproof hiking jacket for men"
+BODIES = 50
 HERE = Path(__file__).parent
 # As each server is started on a port, with two requests scored at once; APP is the factory below.
 APP = "benchmarks.load_app:create()"
@@ -85,6 +87,23 @@ def servers(seconds: int, out: Path) -> None:
 
 
 @main.command()
+@click.option("--seconds", default=4, show_default=True)
+@click.option(
+    "-o", "--out", type=click.Path(path_type=Path), default=Path("results/load-batching.json")
+)
+def batching(seconds: int, out: Path) -> None:
+    """match, with what waits scored together and without."""
+    from experiments.server_process import running_server
+
+    rows = []
+    for batch in ("256", "1"):
+        with running_server(Path("/dev/null"), "-m", "match", "--batch", batch) as server:
+            found = loaded(server.url, (10, 100), seconds=seconds)
+            rows += [{"batch": int(batch)} | row for row in found]
+    _write(rows, out)
+
+
+@main.command()
 @click.option("--index", type=click.Path(exists=True, path_type=Path))
 @click.option("--seconds", default=4, show_default=True)
 @click.option("--yardstick/--no-yardstick", default=True)
@@ -120,12 +139,9 @@ def loaded(
     """wrk's figures for each number of documents and of clients."""
     if shutil.which("wrk") is None:
         raise click.ClickException("wrk is not on the PATH; install it: apt-get install wrk")
-    shop = sample_catalog()
-    body = Path(tempfile.mkdtemp()) / "body.json"
+    body = Path(tempfile.mkdtemp()) / "bodies.jsonl"
     for count in documents:
-        texts = [product.id if ids else product.title for product in shop[:count]]
-        asked: dict[str, Any] = {"query": QUERY, "documents": texts, "documents_are_ids": ids}
-        body.write_text(json.dumps(asked))
+        body.write_text("".join(json.dumps(one) + "\n" for one in _bodies(count, ids)))
         for number in clients:
             command = [
                 "wrk",
@@ -149,6 +165,21 @@ def loaded(
             }
             click.echo(json.dumps(row), err=True)
             yield row
+
+
+def _bodies(count: int, ids: bool) -> Iterator[dict[str, Any]]:
+    """Requests that differ: the same one again and again would be read once where requests are
+    scored together.
+    """
+    shop, random = sample_catalog(), Random(count)
+    for _ in range(BODIES):
+        products = random.sample(shop, count)
+        yield {
+            # A search's words are those of some product.
+            "query": " ".join(products[0].title.split()[:4]),
+            "documents": [product.id if ids else product.title for product in products],
+            "documents_are_ids": ids,
+        }
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from qtr_rerank import Reranker
 from qtr_rerank.rerank.cascade import BLOCK, passed
+from qtr_rerank.rerank.reranker import Request
 from qtr_rerank.runtime.cross_encoder import CrossEncoder
 from qtr_rerank.serve.app import create_app
 from qtr_rerank.serve.run import listen, run
@@ -51,6 +52,13 @@ class Yardstick(Reranker):
             block = [title or "" for title in titles[start : start + BLOCK]]
             found[start : start + len(block)] = self.encoder.score_texts(query, block)
         return found
+
+    def logits_together(self, requests: Sequence[Request]) -> list[NDArray[np.float32]]:
+        """As Reranker's: all pairs in one run."""
+        queries = [one.query for one in requests for _ in one.titles]
+        titles = [title or "" for one in requests for title in one.titles]
+        ends = np.cumsum([len(one.titles) for one in requests])
+        return np.split(self.encoder.score_pairs(queries, titles), ends[:-1])
 
 
 def yardstick() -> RerankService:

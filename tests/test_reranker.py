@@ -25,6 +25,7 @@ from qtr_rerank.errors import (
     SettingsError,
     UnknownIdError,
 )
+from qtr_rerank.rerank.reranker import Request
 from tests.small_index import build_small_index
 
 TITLES = ["Phone case, clear", "USB-C charger 20 W for phones", "Garden hose 20 m", "Phone case"]
@@ -252,6 +253,23 @@ def test_stored_and_new_titles_are_scored_together(reranker: Reranker, tmp_path:
     expected = indexed.logits("garden hose", [TITLES[2], TITLES[3], TITLES[0], None, TITLES[1]])
     assert np.isnan(logits).tolist() == [False, False, False, True, False]
     np.testing.assert_allclose(logits, expected, atol=2e-3)
+
+
+_SMALL_REQUESTS = st.lists(
+    st.tuples(st.text(max_size=20), st.lists(st.none() | st.text(max_size=30), max_size=6)),
+    min_size=1,
+    max_size=5,
+)
+
+
+@settings(max_examples=25, deadline=None)
+@given(_SMALL_REQUESTS)
+def test_requests_scored_together_get_the_logits_that_they_get_alone(
+    reranker: Reranker, small: list[tuple[str, list[str | None]]]
+) -> None:
+    together = reranker.logits_together([Request(query, titles) for query, titles in small])
+    for (query, titles), logits in zip(small, together, strict=True):
+        np.testing.assert_allclose(logits, reranker.logits(query, titles), atol=1e-4)
 
 
 def test_a_model_that_fails_is_named_or_leaves_the_order_given(tmp_path: Path) -> None:

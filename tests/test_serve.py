@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import logging
-import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
+from flask import Flask
 from flask.testing import FlaskClient
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -316,40 +318,71 @@ def test_a_body_that_is_too_large_is_refused_with_the_remedy() -> None:
         assert "larger than 1,000 bytes" in response.json[field]
 
 
+@contextmanager
+def _busy(service: RerankService) -> Iterator[Flask]:
+    """Its only slot is taken by a request of some seconds."""
+    app = create_app(service)
+    with ThreadPoolExecutor(1) as pool:
+        long = pool.submit(
+            _post, app.test_client(), V2, {"query": QUERY, "documents": TITLES * 15_000}
+        )
+        while service.gate.inside < 1:
+            time.sleep(0.001)
+        yield app
+        assert long.result().status_code == 200
+
+
 def test_more_requests_than_may_wait_are_told_when_to_come_again() -> None:
     service = RerankService(ServeSettings(concurrency=1, queue=1))
-    client = create_app(service).test_client()
-    answers: list[TestResponse] = []
-
-    def ask() -> None:
-        answers.append(_post(create_client(), V2, {"query": QUERY, "documents": TITLES}))
-
-    def create_client() -> FlaskClient:
-        return client.application.test_client()
-
-    with service.gate.passed(time.perf_counter() + 10) as held:
-        assert held
-        waiting = threading.Thread(target=ask)
-        waiting.start()
+    body = {"query": QUERY, "documents": TITLES}
+    with _busy(service) as app, ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(_post, app.test_client(), V2, body)
         while service.gate.inside < 2:
             time.sleep(0.001)
-        refused = _post(client, V2, {"query": QUERY, "documents": TITLES})
+        refused = _post(app.test_client(), V2, body)
         assert refused.status_code == 429
         assert refused.headers["Retry-After"] == "1"
-        refused = _post(client, TEI, {"query": QUERY, "texts": TITLES})
+        refused = _post(app.test_client(), TEI, {"query": QUERY, "texts": TITLES})
         assert refused.json["error_type"] == "overloaded"
-    waiting.join()
-    assert answers[0].status_code == 200
+        assert waiting.result().status_code == 200
     assert service.gate.inside == 0
 
 
 def test_waiting_counts_as_time() -> None:
-    service = RerankService(ServeSettings(concurrency=1, timeout_ms=50))
-    with service.gate.passed(time.perf_counter() + 10):
-        response = _post(
-            create_app(service).test_client(), V2, {"query": QUERY, "documents": TITLES}
+    with _busy(RerankService(ServeSettings(concurrency=1))) as app:
+        body = {"query": QUERY, "documents": TITLES}
+        response = _post(app.test_client(), V2, body, X_QTR_Timeout_Ms="20")
+        assert response.headers["X-QTR-Degraded"] == "true"
+        response = _post(app.test_client(), V2, body, X_QTR_Timeout_Ms="20", X_QTR_Strict="true")
+        assert response.status_code == 504
+
+
+def test_requests_that_are_scored_together_get_the_answers_that_they_get_alone(
+    index: Path,
+) -> None:
+    service = RerankService(
+        ServeSettings(models=(("match", "match"), ("twin", "twin")), index=index, concurrency=1)
+    )
+    bodies: list[dict[str, Any]] = [
+        {
+            "model": ("match", "twin")[number % 2],
+            "query": f"{QUERY} {number}",
+            "documents": ["id:p1", "", *TITLES[number % 4 :], {"id": "gone"}][: number % 8],
+        }
+        for number in range(24)
+    ]
+    with _busy(service) as app, ThreadPoolExecutor(24) as pool:
+        answers = list(pool.map(lambda body: _post(app.test_client(), V2, body).json, bodies))
+    together = app.test_client().get("/metrics").text
+    assert 'qtr_together_bucket{le="2.0"} 1.0' in together, "all but the long one in company"
+    for body, answer in zip(bodies, answers, strict=True):
+        alone = _post(app.test_client(), V2, body).json
+        assert [one["index"] for one in answer["results"]] == [
+            one["index"] for one in alone["results"]
+        ]
+        assert [one["relevance_score"] for one in answer["results"]] == pytest.approx(
+            [one["relevance_score"] for one in alone["results"]], abs=1e-6
         )
-    assert response.headers["X-QTR-Degraded"] == "true"
 
 
 @pytest.fixture

@@ -29,6 +29,12 @@ import click
 )
 @click.option("--concurrency", default=2, show_default=True, help="Requests scored at once.")
 @click.option("--queue", default=64, show_default=True, help="Requests that may wait; then: 429.")
+@click.option(
+    "--batch",
+    default=256,
+    show_default=True,
+    help="Requests that wait are scored together, so many documents at most; 1: each alone.",
+)
 @click.option("--threads", default=1, show_default=True, help="Of each request.")
 @click.option(
     "--timeout-ms",
@@ -53,6 +59,7 @@ def serve(
     id_prefix: str,
     concurrency: int,
     queue: int,
+    batch: int,
     threads: int,
     timeout_ms: float,
     max_body: int,
@@ -81,6 +88,7 @@ def serve(
         threads=threads,
         concurrency=concurrency,
         queue=queue,
+        batch=batch,
         timeout_ms=timeout_ms,
         body_bytes=max_body * MEGABYTE,
         api_keys=api_keys_from(api_keys),

@@ -7,6 +7,8 @@ import logging
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,17 @@ from qtr_rerank.template import ProductText
 __all__ = ["Document", "Reranker"]
 
 _LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A query and the titles to score for it, or where their stored features are: as `logits`
+    takes them.
+    """
+
+    query: str
+    titles: Sequence[str | None]
+    positions: Positions | None = None
 
 
 class Reranker:
@@ -231,9 +244,8 @@ class Reranker:
         `time.perf_counter`. Documents are scored in the order given, a block at a time.
         """
         found = np.full(len(titles), np.nan, dtype=np.float32)
-        stored = np.full(len(titles), -1, dtype=np.int64) if positions is None else positions
-        readable = [place for place, title in enumerate(titles) if title is not None]
-        wanted = np.union1d(np.flatnonzero(stored >= 0), np.array(readable, dtype=np.int64))
+        stored = _positions(titles, positions)
+        wanted = _readable(titles, stored)
         if not len(wanted) or passed(deadline):
             return found
         query_features = self._scorer.encode_queries([query])
@@ -244,6 +256,26 @@ class Reranker:
             features = self._block(titles, places, stored[places])
             found[places] = self._scorer.score(query_features, features)
         return found
+
+    def logits_together(self, requests: Sequence[Request]) -> list[NDArray[np.float32]]:
+        """`logits` of each of several small requests, whose texts are read together.
+
+        A handful of titles hardly fills a graph's run: ten requests of ten documents take half the
+        time of ten calls. All of them are in memory at once.
+        """
+        titles = [title for request in requests for title in request.titles]
+        stored = np.concatenate([_positions(one.titles, one.positions) for one in requests])
+        wanted = _readable(titles, stored)
+        features = self._block(titles, wanted, stored[wanted])
+        queries = self._scorer.encode_queries([request.query for request in requests])
+        found = np.full(len(titles), np.nan, dtype=np.float32)
+        ends = np.cumsum([len(request.titles) for request in requests])
+        for place, (start, end) in enumerate(pairwise([0, *wanted.searchsorted(ends)])):
+            if start < end:
+                query_features = {name: rows[place : place + 1] for name, rows in queries.items()}
+                title_features = {name: rows[start:end] for name, rows in features.items()}
+                found[wanted[start:end]] = self._scorer.score(query_features, title_features)
+        return np.split(found, ends[:-1])
 
     def _block(
         self, titles: Sequence[str | None], places: Positions, positions: Positions
@@ -310,6 +342,17 @@ class Reranker:
             )
             for rank, place in enumerate(order[:top_k].tolist(), start=1)
         ]
+
+
+def _positions(titles: Sequence[str | None], positions: Positions | None) -> Positions:
+    return np.full(len(titles), -1, dtype=np.int64) if positions is None else positions
+
+
+def _readable(titles: Sequence[str | None], positions: Positions) -> Positions:
+    """Places of what has stored features, or a title."""
+    has_title = np.fromiter((title is not None for title in titles), dtype=bool, count=len(titles))
+    places: Positions = np.flatnonzero((positions >= 0) | has_title)
+    return places
 
 
 def with_prior(logits: NDArray[np.float32], prior: float) -> NDArray[np.float32]:

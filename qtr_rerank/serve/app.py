@@ -79,6 +79,7 @@ def _reranks(service: RerankService, metrics: Metrics, shape: Shape) -> Callable
         }
         metrics.stage_times(times)
         metrics.documents.labels(answer.model).observe(len(ask.documents))
+        metrics.together.observe(answer.together)
         g.fields |= {"times_ms": {name: round(spent, 3) for name, spent in times.items()}}
         response = Response(body, content_type=_JSON)
         if answer.degraded:

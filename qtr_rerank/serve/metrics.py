@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_TOGETHER = (1, 2, 4, 8, 16, 32)
 _DOCUMENTS = (1, 10, 33, 100, 333, 1_000, 3_333, 10_000)
 
 
@@ -40,6 +41,12 @@ class Metrics:
             "Documents in a rerank request.",
             ["model"],
             buckets=_DOCUMENTS,
+            registry=self._registry,
+        )
+        self.together = Histogram(
+            "qtr_together",
+            "Requests that a rerank request was scored in one with, itself counted.",
+            buckets=_TOGETHER,
             registry=self._registry,
         )
         self.degraded = Counter(

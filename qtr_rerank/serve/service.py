@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 
 from qtr_rerank.errors import DataError
 from qtr_rerank.rerank.documents import text_of
-from qtr_rerank.rerank.reranker import Reranker, order_of, with_prior
+from qtr_rerank.rerank.reranker import Request, Reranker, order_of, with_prior
 from qtr_rerank.runtime.manifest import IndexManifest
 from qtr_rerank.serve.faults import RequestFaultError, unprocessable
-from qtr_rerank.serve.gate import Gate
+from qtr_rerank.serve.gate import Gate, Job
 from qtr_rerank.serve.settings import ServeSettings
 
 # Scores go out with so many decimals: fixed, since OpenSearch's ml-commons casts them to Double.
@@ -53,6 +53,7 @@ class Answer:
 
     `texts` are what was read of each document of the request, None for an id. `degraded`: time ran
     out, and what was not scored stands last, in the order of the request, as do `unknown_ids`.
+    `together`: how many requests were scored in one with this, itself counted; 0 where none was.
     """
 
     model: str
@@ -62,6 +63,7 @@ class Answer:
     texts: Sequence[str | None]
     degraded: bool
     unknown_ids: tuple[str, ...]
+    together: int = 0
     times_ms: Mapping[str, float] = field(default_factory=dict)
 
     @property
@@ -78,7 +80,7 @@ class RerankService:
         with others of their names.
         """
         self.settings = settings
-        self.gate = Gate(settings.concurrency, settings.queue)
+        self.gate = Gate(self._score, settings.concurrency, settings.queue, settings.batch)
         indexed = IndexManifest.load(settings.index).models if settings.index else {}
         self.models: dict[str, Reranker] = {}
         for name, artifact in settings.models:
@@ -105,16 +107,15 @@ class RerankService:
         limit = self.settings.timeout_ms
         deadline = arrived + min(limit, ask.timeout_ms or limit) / 1000.0
         name, reranker = self._model(ask.model)
-        with self.gate.passed(deadline) as held:
-            waited = time.perf_counter()
-            reading = _read(ask, reranker, self.settings)
-            begun = time.perf_counter()
-            logits = (
-                reranker.logits(ask.query, reading.texts, reading.positions, deadline=deadline)
-                if held
-                else np.full(len(reading.texts), np.nan, dtype=np.float32)
-            )
-            scored = time.perf_counter()
+        begun = time.perf_counter()
+        reading = _read(ask, reranker, self.settings)
+        read = time.perf_counter()
+        job = Job(name, Request(ask.query, reading.texts, reading.positions), deadline)
+        self.gate.run(job)
+        scored = time.perf_counter()
+        logits = job.logits
+        if logits is None:
+            logits = np.full(len(reading.texts), np.nan, dtype=np.float32)
         readable = len(logits) - len(reading.unknown_places)
         degraded = int(np.isnan(logits).sum()) > len(logits) - readable
         if degraded and ask.strict:
@@ -140,12 +141,22 @@ class RerankService:
             texts=reading.texts,
             degraded=degraded,
             unknown_ids=reading.unknown_ids,
+            together=job.together,
             times_ms={
-                "wait": (waited - arrived) * 1000.0,
-                "read": (begun - waited) * 1000.0,
-                "score": (scored - begun) * 1000.0,
+                "read": (read - begun) * 1000.0,
+                "wait": ((job.begun or scored) - read) * 1000.0,
+                "score": (scored - (job.begun or scored)) * 1000.0,
             },
         )
+
+    def _score(
+        self, model: str, requests: Sequence[Request], deadline: float
+    ) -> Sequence[NDArray[np.float32]]:
+        reranker = self.models[model]
+        if len(requests) > 1:
+            return reranker.logits_together(requests)
+        (only,) = requests
+        return [reranker.logits(only.query, only.titles, only.positions, deadline=deadline)]
 
     def _model(self, name: str | None) -> tuple[str, Reranker]:
         name = name or self.default

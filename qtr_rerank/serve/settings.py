@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from qtr_rerank.errors import SettingsError
+from qtr_rerank.rerank.cascade import BLOCK
 
 MEGABYTE = 1 << 20
 
@@ -20,7 +21,8 @@ class ServeSettings:
     `id_fields`, or texts that begin with `id_prefix`.
 
     `concurrency` requests are scored at once, each on `threads` threads; `queue` more may wait, and
-    what comes then is refused (429). `timeout_ms` is the longest that a request may take, waiting
+    what comes then is refused (429). Requests that wait are scored together, `batch` documents at
+    most; 1 scores each alone. `timeout_ms` is the longest that a request may take, waiting
     included; `body_bytes` the largest body. `api_keys`, where there are any, are asked for;
     `log_queries` puts the queries into the log.
     """
@@ -32,6 +34,7 @@ class ServeSettings:
     threads: int = 1
     concurrency: int = 2
     queue: int = 64
+    batch: int = BLOCK
     timeout_ms: float = 10_000.0
     body_bytes: int = 32 * MEGABYTE
     api_keys: tuple[str, ...] = ()
@@ -44,7 +47,13 @@ class ServeSettings:
         for name in names:
             if not name or names.count(name) > 1:
                 raise SettingsError(f"the models are named {names}; expected a name once for each")
-        for field, least in (("threads", 1), ("concurrency", 1), ("queue", 0), ("body_bytes", 1)):
+        for field, least in (
+            ("threads", 1),
+            ("concurrency", 1),
+            ("queue", 0),
+            ("batch", 1),
+            ("body_bytes", 1),
+        ):
             if getattr(self, field) < least:
                 raise SettingsError(f"{field} is {getattr(self, field)}; expected {least} or more")
         if not 0.0 < self.timeout_ms < math.inf:
