@@ -57,12 +57,13 @@ def serve_shop(folder: Path, host: str, port: int, threads: int) -> None:
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     # A page with two dozen pictures fills the queue for a moment: that is no news.
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)
+    # The page says in a sentence what its client says with a trace.
+    logging.getLogger("opensearch").setLevel(logging.CRITICAL)
     app = create_app(folder)
     try:
         server = create_server(app, host=host, port=port, threads=threads, ident="qtr_rerank")
     except (OSError, ValueError) as error:
         raise QtrError(_cannot_listen(host, port, error)) from error
-    signal.signal(signal.SIGTERM, _stop)
     # The socket listens since create_server: whoever reads this line can connect.
     click.echo(f"http://{_shown_host(host)}:{_port(server, port)}")
     server.run()
@@ -74,7 +75,8 @@ def main() -> None:
 
 
 def explained(command: click.Command, name: str) -> None:
-    """Run a command; an expected fault is one line."""
+    """Run a command; an expected fault is one line, and SIGTERM an orderly end."""
+    signal.signal(signal.SIGTERM, _stop)
     try:
         command(prog_name=name)
     except QtrError as error:

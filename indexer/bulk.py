@@ -99,6 +99,7 @@ def bulk_load(
             except BaseException:
                 client.indices.delete(index=index, ignore_unavailable=True)
                 raise
+            _keep_default_pipeline(client, alias, index)
             previous = _swap(client, alias, index)
             _delete_older(client, alias, kept=[index, *previous])
         return report
@@ -227,6 +228,17 @@ def _swap(client: OpenSearch, alias: str, index: str) -> list[str]:
     additions = [{"add": {"index": index, "alias": alias}}]
     client.indices.update_aliases(body={"actions": removals + additions})
     return previous
+
+
+def _keep_default_pipeline(client: OpenSearch, alias: str, index: str) -> None:
+    """Searches that were reranked ('qtr opensearch install --index') are so in the new version."""
+    setting = "index.search.default_pipeline"
+    found = client.indices.get_settings(
+        index=alias, name=setting, params={"flat_settings": "true", "ignore_unavailable": "true"}
+    )
+    pipelines = {one["settings"].get(setting) for one in found.values()} - {None}
+    if len(pipelines) == 1:
+        client.indices.put_settings(index=index, body={setting: pipelines.pop()})
 
 
 def _delete_older(client: OpenSearch, alias: str, kept: list[str]) -> None:

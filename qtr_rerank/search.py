@@ -35,7 +35,7 @@ from qtr_rerank.runtime.id_table import Positions
 from qtr_rerank.runtime.manifest import IndexManifest
 from qtr_rerank.runtime.scorer import Scorer
 from qtr_rerank.runtime.title_store import TitleStore
-from qtr_rerank.settings import Settings
+from qtr_rerank.settings import OpenSearchSettings, Settings, opensearch_is_named
 
 STAGES = ("retrieve", "rerank")
 
@@ -109,7 +109,8 @@ class SearchEngine:
     ) -> SearchEngine:
         """Open the index folder at `path`; each request runs on `threads` threads.
 
-        OpenSearch, where it is the engine, is connected to by the first request.
+        OpenSearch, where it is the engine, is connected to by the first request: OPENSEARCH_URL,
+        or the address that the catalog was loaded to.
         Raises CatalogIndexError where there is no whole index, or it was made by other models than
         those installed, ArtifactError where a model is not installed.
         """
@@ -339,15 +340,21 @@ def _lexical(manifest: IndexManifest, folder: Path) -> LexicalIndex:
     # Here, so that the embedded engine needs no client of another.
     from qtr_rerank.retrieve.lexical_opensearch import OpenSearchLexical
 
-    settings = Settings.from_environment().opensearch
-    return OpenSearchLexical.connect(settings, manifest.alias or "")
+    return OpenSearchLexical.connect(_cluster(manifest), manifest.alias or "")
 
 
 def _knn(manifest: IndexManifest) -> DenseIndex:
     from qtr_rerank.retrieve.dense_opensearch import OpenSearchDense
 
+    return OpenSearchDense.connect(_cluster(manifest), manifest.alias or "")
+
+
+def _cluster(manifest: IndexManifest) -> OpenSearchSettings:
+    """The cluster that the environment names; else the one that the catalog was loaded into."""
     settings = Settings.from_environment().opensearch
-    return OpenSearchDense.connect(settings, manifest.alias or "")
+    if manifest.url is None or opensearch_is_named():
+        return settings
+    return replace(settings, url=manifest.url)
 
 
 def _scorer(manifest: IndexManifest, name: str, threads: int) -> Scorer:

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import socket
+import threading
+import urllib.request
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -16,8 +21,9 @@ from click.testing import CliRunner
 
 from experiments.server_process import Running, running_server
 from experiments.whole_catalog import measured
+from indexer.bulk import bulk_load
 from indexer.job import IndexSettings, build_index
-from qtr_rerank import Candidate, Reranker
+from qtr_rerank import Candidate, Product, Reranker
 from qtr_rerank.cli import cli
 from qtr_rerank.data.sample import write_sample
 from qtr_rerank.errors import QtrError, SettingsError
@@ -38,6 +44,7 @@ from qtr_rerank.retrieve.lexical_opensearch import bm25_query
 from qtr_rerank.runtime.scorer import Scorer
 from qtr_rerank.search import SearchEngine
 from qtr_rerank.settings import OpenSearchSettings
+from tests.small_index import build_small_index
 
 KEY = "the-servers-key"
 QUERY = "usb cable"
@@ -213,11 +220,116 @@ def test_a_change_of_the_wiring_is_carried_out(
     assert any(line.startswith("updated search pipeline") for line in changed)
     best = [hit.document for hit in Reranker.load("match").rerank(QUERY, TITLES, top_k=2)]
     assert _search(client, index, _body(), search_pipeline=name) == best
-    # Without --index the default that was there comes back.
-    qtr("install", "--server", server.url, "--prior", "0")
+    # What is left out stays as it was.
+    assert qtr("install") == ["all is there already; nothing was changed"]
+    # A default that somebody gives it meanwhile is what it gets back.
+    client.indices.put_settings(index=index, body={"index.search.default_pipeline": None})
+    qtr("install")
+    client.indices.put_settings(index=index, body={"index.search.default_pipeline": "_none"})
+    qtr("install")
+    qtr("install", "--no-index")
     settings = client.indices.get_settings(index=index, params={"flat_settings": "true"})
     assert settings[index]["settings"]["index.search.default_pipeline"] == "_none"
     client.indices.put_settings(index=index, body={"index.search.default_pipeline": None})
+
+
+def test_two_names_share_a_cluster_and_leave_it_in_any_order(
+    client: Any, server: Running, index: str, qtr: Qtr, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = _persistent(client)
+    next_name = f"{name}_next"
+    for first, last in ((name, next_name), (next_name, name)):
+        for one in (name, next_name):
+            qtr("install", "--server", server.url, "--index", index, "--name", one)
+        qtr("remove", "--name", first)
+        assert _wrong(qtr("check", "--name", last, "--index", index, "--query", QUERY)) == []
+        qtr("remove", "--name", last)
+        assert _persistent(client) == before
+        settings = client.indices.get_settings(index=index, params={"flat_settings": "true"})
+        assert "index.search.default_pipeline" not in settings[index]["settings"]
+
+
+def test_an_index_that_uses_the_pipeline_is_searched_after_it_is_gone(
+    client: Any, server: Running, index: str, qtr: Qtr, name: str
+) -> None:
+    qtr("install", "--server", server.url)
+    # Not by `install`, and so not in its notes.
+    client.indices.put_settings(index=index, body={"index.search.default_pipeline": name})
+    assert f"default pipeline of index {index}: none" in qtr("remove")
+    assert len(_search(client, index, _body(size=5))) == 5
+
+
+def test_a_default_pipeline_is_installed_with_a_word_of_caution(
+    server: Running, index: str, qtr: Qtr
+) -> None:
+    lines = qtr("install", "--server", server.url, "--index", index)
+    assert any(line.startswith(f"CAUTION: what reads {index} page by page") for line in lines)
+    lines = qtr("install", "--oversample", "1")
+    assert not any(line.startswith("CAUTION") for line in lines)
+
+
+def test_a_catalog_that_is_loaded_again_keeps_the_pipeline(
+    client: Any, opensearch_settings: OpenSearchSettings, server: Running, qtr: Qtr, name: str
+) -> None:
+    alias = f"qtr-test-{uuid4().hex}"
+    products = [Product(id=str(n), title=title) for n, title in enumerate(TITLES)]
+    first = bulk_load(opensearch_settings, alias, products)
+    try:
+        qtr("install", "--server", server.url, "--index", alias)
+        second = bulk_load(opensearch_settings, alias, products)
+        assert second.index != first.index
+        lines = qtr("check", "--index", alias, "--query", QUERY)
+        assert _wrong(lines) == []
+        assert f"ok     index {second.index} uses the pipeline by default" in lines
+        # Where another tool loads it, it is lost, and check says so.
+        client.indices.put_settings(
+            index=second.index, body={"index.search.default_pipeline": None}
+        )
+        ((what, remedy),) = _wrong(qtr("check"))
+        assert what.startswith(f"index {second.index} behind {alias} lost the pipeline")
+        assert remedy == f"run 'qtr opensearch install --index {alias}' again"
+        qtr("install")
+        assert _wrong(qtr("check")) == []
+    finally:
+        qtr("remove")
+        client.indices.delete(index=f"{alias}-*")
+
+
+def test_the_key_is_kept_where_none_is_given(server: Running, qtr: Qtr) -> None:
+    qtr("install", "--server", server.url)
+    qtr.key("")
+    assert qtr("install") == ["all is there already; nothing was changed"]
+    with pytest.raises(SettingsError, match="set QTR_API_KEYS to change how the server is asked"):
+        qtr("install", "--prior", "1")
+    assert _wrong(qtr("check")) == []
+
+
+def test_a_first_install_needs_a_server(qtr: Qtr, name: str) -> None:
+    result = CliRunner().invoke(cli, ["opensearch", "install", "--name", name])
+    assert result.exit_code == 2
+    assert f"{name} is not installed yet, and needs --server" in result.output
+
+
+def test_transient_settings_that_would_win_are_named(
+    client: Any, server: Running, qtr: Qtr
+) -> None:
+    others = ["^https://api\\.example\\.org/.*$"]
+    client.cluster.put_settings(body={"transient": {TRUSTED: others}})
+    try:
+        with pytest.raises(SettingsError, match="as a transient setting, which outdoes"):
+            qtr("install", "--server", server.url)
+    finally:
+        client.cluster.put_settings(body={"transient": {TRUSTED: None}})
+
+
+def test_another_server_than_opensearch_is_told_from_it(
+    server: Running, qtr: Qtr, opensearch_settings: OpenSearchSettings
+) -> None:
+    for command in ("install", "check", "remove"):
+        with pytest.raises(QtrError, match=r"what answers at .* is not OpenSearch"):
+            qtr(command, "--url", server.url)
+    with pytest.raises(QtrError, match="does not speak TLS; give its address as http://"):
+        qtr("check", "--url", opensearch_settings.url.replace("http://", "https://"))
 
 
 def test_names_that_others_bear_are_refused(
@@ -239,9 +351,44 @@ def test_an_index_that_is_not_there_is_named(server: Running, qtr: Qtr) -> None:
         qtr("install", "--server", server.url, "--index", "nothing")
 
 
+def test_a_field_that_is_not_there_is_named(server: Running, index: str, qtr: Qtr) -> None:
+    with pytest.raises(SettingsError, match=r"no field 'headline' .* of brand, title"):
+        qtr("install", "--server", server.url, "--index", index, "--field", "headline")
+
+
 def _free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         return int(taken.getsockname()[1])
+
+
+@contextmanager
+def _proxy(url: str, metrics: str) -> Iterator[str]:
+    """What a company may have before the server: all is handed on, but for its /metrics."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = b"<html>the company</html>"
+            self.send_response(403 if metrics == "403" else 200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def do_POST(self) -> None:
+            length = int(self.headers["Content-Length"])
+            headers = {key: value for key, value in self.headers.items() if key != "Host"}
+            asked = urllib.request.Request(url + self.path, self.rfile.read(length), headers)
+            with urllib.request.urlopen(asked) as answer:
+                body = answer.read()
+                self.send_response(answer.status)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as proxy:
+        threading.Thread(target=proxy.serve_forever).start()
+        yield f"http://127.0.0.1:{proxy.server_port}"
+        proxy.shutdown()
 
 
 class TestFaults:
@@ -272,6 +419,48 @@ class TestFaults:
         assert "Connection refused" in what
         assert "qtr serve --host 0.0.0.0" in remedy
 
+    def test_the_server_hangs(
+        self, qtr: Qtr, client: Any, index: str, name: str, tmp_path: Path
+    ) -> None:
+        with running_server(tmp_path / "log", "-m", "match") as running:
+            qtr("install", "--server", running.url, "--timeout", "1")
+            os.kill(running.process.pid, signal.SIGSTOP)
+            try:
+                # The search has OpenSearch's order, and has it soon.
+                body = _body(size=5)
+                plain = _search(client, index, body | {"ext": {}}, search_pipeline="_none")
+                through = {"search_pipeline": name, "request_timeout": 15}
+                assert _search(client, index, body, **through) == plain
+                ((what, _),) = _wrong(qtr("check"))
+                assert what.startswith("OpenSearch's nodes do not reach the server")
+            finally:
+                os.kill(running.process.pid, signal.SIGCONT)
+
+    def test_something_else_answers(
+        self, qtr: Qtr, opensearch_settings: OpenSearchSettings
+    ) -> None:
+        qtr("install", "--server", opensearch_settings.url)
+        ((what, remedy),) = _wrong(qtr("check"))
+        assert what.startswith("what answers at ")
+        assert "with the address that 'qtr serve' prints" in remedy
+
+    def test_the_server_has_no_index_to_find_ids_in(self, qtr: Qtr, server: Running) -> None:
+        qtr("install", "--server", server.url, "--ids")
+        ((what, remedy),) = _wrong(qtr("check"))
+        assert what.startswith("the server cannot take ids")
+        assert "--no-ids" in remedy
+        qtr("install", "--no-ids")
+        assert _wrong(qtr("check")) == []
+
+    @pytest.mark.parametrize("metrics", ["403", "elsewhere"])
+    def test_the_servers_counter_is_not_there(
+        self, qtr: Qtr, server: Running, index: str, metrics: str
+    ) -> None:
+        """Behind a proxy that keeps /metrics to itself, or answers with a page of its own."""
+        with _proxy(server.url, metrics) as url:
+            qtr("install", "--server", url)
+            assert _wrong(qtr("check", "--index", index, "--query", QUERY)) == []
+
     def test_the_address_is_not_trusted(self, wired: Qtr, client: Any, server: Running) -> None:
         with _set(client, **{TRUSTED: ["^https://api\\.example\\.org/.*$"]}):
             ((what, remedy),) = _wrong(wired("check"))
@@ -298,7 +487,7 @@ class TestFaults:
         )["hits"]["hits"]
         client.transport.perform_request("POST", f"/_plugins/_ml/models/{model['_id']}/_undeploy")
         (what, remedy), *_ = _wrong(wired("check"))
-        assert what == f"model {model['_id']} is not deployed: its state is UNDEPLOYED"
+        assert what.startswith(f"model {model['_id']} is not deployed: its state is UNDEPLOYED")
         assert "which deploys it" in remedy
         wired("install", "--server", server.url)
         assert _wrong(wired("check")) == []
@@ -347,6 +536,44 @@ class TestFaults:
         search.write_text(json.dumps(_body(5) | {"_source": False}))
         found = _wrong(wired("check", "--index", index, "--search", str(search)))
         assert found[0][0] == "the search says _source: false, and the server gets empty texts"
+        assert found[1][0].startswith("no hit of the search brings title along")
+        search.write_text(json.dumps(_body(5) | {"_source": ["brand"]}))
+        ((what, remedy),) = _wrong(wired("check", "--index", index, "--search", str(search)))
+        assert what.startswith("no hit of the search brings title along")
+        assert remedy.startswith("let the search return title in _source")
+
+    @pytest.mark.parametrize(
+        ("body", "message"),
+        [
+            ({"sort": [{"brand.keyword": "asc"}]}, "puts its own order in the place of that one"),
+            ({"size": 2_000}, "OpenSearch refuses the search with the pipeline: Result window"),
+            ({"size": 0}, "the search finds nothing"),
+            ({"ext": None}, "the search lacks ext.rerank"),
+            ({"ext": []}, "the search lacks ext.rerank"),
+        ],
+    )
+    def test_a_search_that_cannot_be_reranked_so(
+        self, wired: Qtr, index: str, tmp_path: Path, body: dict[str, Any], message: str
+    ) -> None:
+        search = tmp_path / "search.json"
+        search.write_text(json.dumps(_body() | body))
+        found = _wrong(wired("check", "--index", index, "--search", str(search)))
+        assert any(message in what for what, _ in found)
+
+    def test_the_servers_index_is_of_another_load(
+        self, qtr: Qtr, index: str, client: Any, tmp_path: Path
+    ) -> None:
+        stale = [Product(id=str(n), title=title) for n, title in enumerate(TITLES[:4])]
+        build_small_index(tmp_path / "index", stale, ["twin", "match"])
+        options = ("-m", "match", "--index", tmp_path / "index")
+        for number in range(len(TITLES)):
+            client.update(index=index, id=str(number), body={"doc": {"id": str(number)}})
+        client.indices.refresh(index=index)
+        with running_server(tmp_path / "log", *options) as running:
+            qtr("install", "--server", running.url, "--ids")
+            ((what, remedy),) = _wrong(qtr("check", "--index", index, "--query", QUERY))
+            assert what.startswith("the server does not know some of the hits' ids")
+            assert "start 'qtr serve' again" in remedy
 
     def test_a_failure_is_hidden_by_the_pipeline(
         self, wired: Qtr, index: str, client: Any, name: str
@@ -389,6 +616,8 @@ class TestFaults:
         ({"ids": True, "fields": ("a", "b")}, "ids stand in one field, not in a, b"),
         ({"oversample": 0.5}, "oversample is 0.5; expected 1 or more"),
         ({"prior": -1.0}, "prior is -1.0; expected 0 or more"),
+        ({"timeout": 0}, "timeout is 0; expected seconds, 1 or more"),
+        ({"server": "http://s:1/v2/rerank"}, "which is one of its routes; give its address alone"),
     ],
 )
 def test_a_wiring_without_meaning_is_refused(given: dict[str, Any], message: str) -> None:

@@ -16,6 +16,13 @@ from qtr_rerank.errors import DataError
 if TYPE_CHECKING:
     from qtr_rerank.opensearch.api import Api
 
+# A default pipeline is that of scrolls, too, and these are cut like any other page.
+_CAUTION = (
+    "CAUTION: what reads {index} page by page loses hits to a default pipeline: scrolls, _reindex, "
+    '_update_by_query, _delete_by_query. Put {{"index.search.default_pipeline": "_none"}} for the '
+    "time, or have searches name the pipeline instead (--no-index)"
+)
+
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
@@ -30,7 +37,9 @@ def _cluster(command: Command) -> Command:
         click.option("--name", default="qtr_rerank", show_default=True, help="Of the pipeline."),
         click.option("--ca", help="File of the authority of its certificate; or OPENSEARCH_CA."),
         click.option("--user", help="Or OPENSEARCH_USER; the password in OPENSEARCH_PASSWORD."),
-        click.option("--url", help="Of OpenSearch; or OPENSEARCH_URL.  [default: 127.0.0.1:9200]"),
+        click.option(
+            "--url", help="Of OpenSearch; or OPENSEARCH_URL.  [default: http://127.0.0.1:9200]"
+        ),
     ):
         command = option(command)
     return command
@@ -40,67 +49,78 @@ def _cluster(command: Command) -> Command:
 @_cluster
 @click.option(
     "--server",
-    required=True,
     help="The rerank server as OpenSearch's nodes see it, such as http://10.0.0.5:8123.",
 )
-@click.option("--model", default="match", show_default=True, help="Of the server's.")
+@click.option("--model", help="Of the server's.  [default: match]")
 @click.option(
     "--field",
     "fields",
     multiple=True,
-    help="What is read of each hit, repeatable; several are joined with nothing between.  "
+    help="What is read of each hit, repeatable: texts, one after the other.  "
     "[default: title, or id with --ids]",
 )
-@click.option("--ids", is_flag=True, help="The field holds ids of the server's --index.")
 @click.option(
-    "--oversample", default=10.0, show_default=True, help="So many times --size are reranked."
+    "--ids/--no-ids", default=None, help="The field holds ids of the server's --index, or texts."
 )
 @click.option(
-    "--prior", default=2.0, show_default=True, help="How much the first order counts; 0: nothing."
+    "--oversample", type=float, help="So many times a search's size are reranked.  [default: 10]"
+)
+@click.option(
+    "--prior",
+    type=float,
+    help="How much OpenSearch's own order counts, in logits per e-fold of rank: 0 not at all.  "
+    "[default: 2]",
+)
+@click.option(
+    "--timeout",
+    type=int,
+    help="Seconds that a search waits for the server at most; it keeps its own order then.  "
+    "[default: 2]",
 )
 @click.option("--index", help="Make the pipeline this index's (or alias's) default.")
+@click.option("--no-index", is_flag=True, help="Give such an index back the default that it had.")
 @click.option("--dry-run", is_flag=True, help="Print the requests, and send none that changes.")
 def install(
     url: str | None,
     user: str | None,
     ca: str | None,
     name: str,
-    server: str,
-    model: str,
-    fields: tuple[str, ...],
-    ids: bool,
-    oversample: float,
-    prior: float,
     index: str | None,
+    no_index: bool,
     dry_run: bool,
+    **given: Any,
 ) -> None:
     """Make connector, model and search pipeline, or bring them up to date.
 
-    A second call changes nothing. The server's API key, where it asks for one, is the first of
-    QTR_API_KEYS. Searches then say search_pipeline=NAME, unless --index makes it their default, and
+    A second call changes what it names, and nothing else: options that are left out keep what they
+    were. The server's API key, where it asks for one, is the first of QTR_API_KEYS. Searches then
+    say search_pipeline=NAME, unless --index makes it their default, and
     ext.rerank.query_context.query_text.
     """
     from qtr_rerank.opensearch.install import install as make
+    from qtr_rerank.opensearch.install import remembered
     from qtr_rerank.opensearch.wiring import Wiring
     from qtr_rerank.settings import api_keys_from
 
+    if index is not None and no_index:
+        raise click.UsageError("--index and --no-index exclude each other")
     keys = api_keys_from(None)
-    wiring = Wiring(
-        server=server,
-        name=name,
-        model=model,
-        fields=fields or (("id",) if ids else ("title",)),
-        ids=ids,
-        oversample=oversample,
-        prior=prior,
-        index=index,
-        api_key=keys[0] if keys else None,
-    )
     with _api(url, user, ca, dry_run) as api:
+        before = remembered(api, name)
+        wanted = before | {key: value for key, value in given.items() if value not in (None, ())}
+        if "server" not in wanted:
+            raise click.UsageError(f"{name} is not installed yet, and needs --server")
+        if not given["fields"] and wanted.get("ids", False) != before.get("ids", False):
+            wanted["fields"] = ("id",) if wanted["ids"] else ("title",)
+        wanted["index"] = None if no_index else index or before.get("index")
+        wanted["fields"] = tuple(wanted.get("fields", ("title",)))
+        wiring = Wiring(name=name, api_key=keys[0] if keys else None, **wanted)
         changes = make(api, wiring)
     if not changes:
         click.echo("all is there already; nothing was changed")
     elif not dry_run:
+        if wiring.index is not None and wiring.oversample > 1:
+            click.echo(_CAUTION.format(index=wiring.index))
         click.echo(f"searches that say search_pipeline={name} are reranked; try: {_check(name)}")
 
 
@@ -164,6 +184,7 @@ def _api(url: str | None, user: str | None, ca: str | None, dry_run: bool) -> It
     settings = replace(settings, **{key: value for key, value in given.items() if value})
     api = Api(settings, click.echo, dry_run)
     try:
+        api.require_opensearch()
         yield api
     finally:
         api.close()

@@ -6,8 +6,8 @@ import json
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from qtr_rerank.errors import QtrError
-from qtr_rerank.retrieve.client_opensearch import connect, engine_errors
+from qtr_rerank.errors import EngineUnavailableError, QtrError
+from qtr_rerank.retrieve.client_opensearch import connect, engine_errors, not_opensearch
 from qtr_rerank.settings import OpenSearchSettings
 
 if TYPE_CHECKING:
@@ -43,6 +43,16 @@ class Api:
     def close(self) -> None:
         """Release the connections."""
         self._client.close()
+
+    def require_opensearch(self) -> None:
+        """Raises EngineUnavailableError where something else answers, or nothing."""
+        try:
+            found = self.get("/")
+        except RefusedError:
+            found = None
+        version = found.get("version") if isinstance(found, dict) else None
+        if not isinstance(version, dict) or version.get("distribution") != "opensearch":
+            raise EngineUnavailableError(not_opensearch(self._url))
 
     def get(self, path: str, body: Mapping[str, Any] | None = None) -> Any:
         """What a request that changes nothing finds; None where there is nothing (404).

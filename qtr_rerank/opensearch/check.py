@@ -15,11 +15,19 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from qtr_rerank.opensearch.api import Api, RefusedError
-from qtr_rerank.opensearch.install import cluster_settings, default_pipelines, installed, is_on
-from qtr_rerank.opensearch.wiring import ONLY_ML_NODES, PRIVATE, TRUSTED, is_trusted
+from qtr_rerank.opensearch.install import (
+    Installed,
+    cluster_settings,
+    default_pipelines,
+    has_field,
+    installed,
+    is_on,
+)
+from qtr_rerank.opensearch.wiring import ONLY_ML_NODES, PRIVATE, TRUSTED, is_trusted, require_name
 
 _PROBE = {"query_text": "probe", "text_docs": ["probe one", "two"]}
-_COUNTED = re.compile(r'qtr_requests_total\{route="/v2/rerank",status="(\d+)"\} (\S+)')
+_REQUESTS = re.compile(r'^qtr_requests_total\{route="/v2/rerank",status="\d+"\} (\S+)', re.M)
+_UNKNOWN = re.compile(r"^qtr_unknown_ids_total\{.*\} (\S+)", re.M)
 _HITS = 10
 _SECONDS = 10
 
@@ -45,6 +53,7 @@ def check(
     With `index` and `query` (or `search`, the body that an application sends) a search is run with
     the pipeline and without. Raises EngineUnavailableError where OpenSearch does not answer.
     """
+    require_name(name)
     there = installed(api, name)
     if there.connector_id is None:
         yield Finding(
@@ -75,11 +84,17 @@ def check(
             f"the server's counter at {_base(endpoint)}/metrics is not reached from here (the "
             "nodes reach it): whether a search calls the server is seen by its scores alone"
         )
-    if index is not None:
-        fields = _fields(pipeline)
-        yield from _index(api, index, fields, name)
-        if query is not None or search is not None:
-            yield from _searches(api, name, index, fields, query, search, endpoint)
+    yield from _defaults(api, there, name)
+    if index is None:
+        return
+    fields = _fields(pipeline)
+    readable = True
+    for finding in _index(api, index, fields, name):
+        readable = readable and finding.is_well
+        yield finding
+    if readable and (query is not None or search is not None):
+        body = dict(_search_body(query or "") if search is None else search)
+        yield from _searches(api, pipeline, name, index, fields, body, endpoint)
 
 
 def _settings(api: Api, endpoint: str) -> Iterator[Finding]:
@@ -105,7 +120,8 @@ def _deployed(api: Api, model_id: str) -> Finding:
     if state == "DEPLOYED":
         return Finding(f"model {model_id} is deployed")
     return Finding(
-        f"model {model_id} is not deployed: its state is {state}",
+        f"model {model_id} is not deployed: its state is {state} (a search may deploy it, as the "
+        "probe below does)",
         "run 'qtr opensearch install' again, which deploys it",
     )
 
@@ -143,6 +159,17 @@ def diagnosed(reason: str, endpoint: str, model: str) -> Finding:
         return Finding(
             f"the server has no model {model!r}: {reason}",
             "start 'qtr serve' with it (-m), or run 'qtr opensearch install --model' with another",
+        )
+    if "needs an index" in said or "holds no titles" in said:
+        return Finding(
+            f"the server cannot take ids: {reason}",
+            "start 'qtr serve' with --index, or run 'qtr opensearch install --no-ids'",
+        )
+    if "no route of this server" in said or "no handler found" in said:
+        return Finding(
+            f"what answers at {base} is not 'qtr serve', or not at {urlsplit(endpoint).path}",
+            "run 'qtr opensearch install --server' with the address that 'qtr serve' prints, as "
+            "the nodes see it",
         )
     if any(
         sign in said
@@ -194,7 +221,7 @@ def _index(api: Api, index: str, fields: list[str], name: str) -> Iterator[Findi
         yield Finding(f"OpenSearch has no index {index!r}", "name one with --index")
         return
     for concrete, found in mapping.items():
-        missing = [field for field in fields if not _has(found["mappings"], field)]
+        missing = [field for field in fields if not has_field(found["mappings"], field)]
         if missing:
             yield Finding(
                 f"index {concrete} has no field {', '.join(missing)} in its mapping: the server "
@@ -213,43 +240,55 @@ def _index(api: Api, index: str, fields: list[str], name: str) -> Iterator[Findi
             )
 
 
-def _has(mapping: Mapping[str, Any], field: str) -> bool:
-    first, _, rest = field.partition(".")
-    found = mapping.get("properties", {}).get(first)
-    if found is None:
-        return False
-    return not rest or _has(found, rest) or rest in found.get("fields", {})
+def _defaults(api: Api, there: Installed, name: str) -> Iterator[Finding]:
+    """Whether the index that got the pipeline as its default has it still."""
+    wanted = there.record.get("wiring", {}).get("index")
+    for index, default in (default_pipelines(api, wanted) if wanted else {}).items():
+        if default != name:
+            yield Finding(
+                f"index {index} behind {wanted} lost the pipeline as its default (its own is "
+                f"{default or 'none'}): its searches are not reranked",
+                f"run 'qtr opensearch install --index {wanted}' again",
+            )
 
 
 def _searches(
     api: Api,
+    pipeline: Mapping[str, Any],
     name: str,
     index: str,
     fields: list[str],
-    query: str | None,
-    search: Mapping[str, Any] | None,
+    body: Mapping[str, Any],
     endpoint: str,
 ) -> Iterator[Finding]:
     """A search without the pipeline and with it: is the server called, the order another?"""
-    body = dict(search or _search_body(query or ""))
     yield from _body_faults(body)
     plain = api.get(f"/{index}/_search?search_pipeline=_none", _without_rerank(body))
     if plain is None or not plain["hits"]["hits"]:
         yield Finding(
             "the search finds nothing, so that nothing can be reranked",
-            "give --query words that products of the index hold",
+            "give --query words that products of the index hold, and --search a size above 0",
         )
         return
-    before = _count(endpoint)
-    through = f"/{index}/_search?search_pipeline={name}"
-    reranked = api.get(through, body)
+    yield from _texts_fault(plain, fields)
+    before, unknown = _count(endpoint), _count(endpoint, _UNKNOWN)
+    try:
+        reranked = api.ask(f"/{index}/_search?search_pipeline={name}", body)
+    except RefusedError as error:
+        remedy = "see what it says"
+        if "window" in error.reason:
+            remedy = (
+                "ask for fewer hits, or run 'qtr opensearch install --oversample' with less: from "
+                "+ size x oversample may be 10,000, unless the index says otherwise"
+            )
+        yield Finding(f"OpenSearch refuses the search with the pipeline: {error.reason}", remedy)
+        return
     after = _count(endpoint)
-    same = _scores(plain) == _scores(reranked)
-    called = before is None or after is None or after > before
-    if same or not called:
+    if _scores(plain) == _scores(reranked):
+        called = "" if before is None or after is None or after > before else ": it was not asked"
         yield Finding(
-            "the search came back in its first order: the pipeline did not rerank it",
-            _hidden_fault(api, name, index, body, endpoint),
+            f"the search came back in its first order: the server did not rerank it{called}",
+            _hidden_fault(api, pipeline, index, body, endpoint),
         )
         return
     yield Finding(
@@ -258,14 +297,33 @@ def _searches(
         if plain["hits"]["hits"][0]["_id"] != reranked["hits"]["hits"][0]["_id"]
         else "the search is reranked, and its first hit was first before, too"
     )
-    if (
-        len({hit["_score"] for hit in reranked["hits"]["hits"]}) == 1
-        and len(plain["hits"]["hits"]) > 1
-    ):
+    if unknown is not None and (_count(endpoint, _UNKNOWN) or 0) > unknown:
         yield Finding(
-            "all hits have one score: the server got the same text of each, perhaps an empty one",
+            "the server does not know some of the hits' ids, and put them last: its index is of "
+            "another load than OpenSearch's",
+            "start 'qtr serve' again with the --index that this catalog was loaded with",
+        )
+
+
+def _texts_fault(plain: Mapping[str, Any], fields: list[str]) -> Iterator[Finding]:
+    hits = plain["hits"]["hits"]
+    if not any(_value(hit, field) for hit in hits for field in fields):
+        yield Finding(
+            f"no hit of the search brings {', '.join(fields)} along: the server gets empty texts",
             f"let the search return {', '.join(fields)} in _source, or rerank by another --field",
         )
+
+
+def _value(hit: Mapping[str, Any], field: str) -> Any:
+    """What a hit has in a field, such as "title" or "name.en"."""
+    if field in hit.get("fields", {}):
+        return hit["fields"][field]
+    found: Any = hit.get("_source", {})
+    if field in found:
+        return found[field]
+    for part in field.split("."):
+        found = found.get(part) if isinstance(found, Mapping) else None
+    return found
 
 
 def _search_body(query: str) -> dict[str, Any]:
@@ -283,29 +341,39 @@ def _body_faults(body: Mapping[str, Any]) -> Iterator[Finding]:
             "the search says track_total_hits: false, and OpenSearch then fails to rerank it",
             "leave track_total_hits out, or give it a number",
         )
-    if "rerank" not in body.get("ext", {}):
+    if "rerank" not in _ext(body):
         yield Finding(
             "the search lacks ext.rerank, and is not reranked without the words to rerank by",
             'add "ext": {"rerank": {"query_context": {"query_text": "the words"}}}',
         )
-    if body.get("_source") is False:
+    if body.get("sort") not in (None, [], "_score", ["_score"]):
+        yield Finding(
+            f"the search sorts by {json.dumps(body['sort'])}, and the pipeline puts its own order "
+            "in the place of that one",
+            "send sorted searches with search_pipeline=_none",
+        )
+    if body.get("_source") is False and not body.get("fields"):
         yield Finding(
             "the search says _source: false, and the server gets empty texts",
             "let the search return the fields that are reranked by in _source",
         )
 
 
+def _ext(body: Mapping[str, Any]) -> Mapping[str, Any]:
+    ext = body.get("ext")
+    return ext if isinstance(ext, Mapping) else {}
+
+
 def _without_rerank(body: Mapping[str, Any]) -> dict[str, Any]:
-    plain = dict(body)
-    plain["ext"] = {key: value for key, value in body.get("ext", {}).items() if key != "rerank"}
-    if not plain["ext"]:
-        del plain["ext"]
-    return plain
+    plain = {key: value for key, value in body.items() if key != "ext"}
+    ext = {key: value for key, value in _ext(body).items() if key != "rerank"}
+    return plain | ({"ext": ext} if ext else {})
 
 
-def _hidden_fault(api: Api, name: str, index: str, body: Mapping[str, Any], endpoint: str) -> str:
+def _hidden_fault(
+    api: Api, pipeline: Mapping[str, Any], index: str, body: Mapping[str, Any], endpoint: str
+) -> str:
     """The same pipeline for one search, with nothing hidden: what it says then, as a remedy."""
-    pipeline = api.get(f"/_search/pipeline/{name}")[name]
     shown = json.loads(json.dumps({key: pipeline[key] for key in pipeline if key != "description"}))
     for processor in shown["response_processors"]:
         for settings in processor.values():
@@ -328,8 +396,8 @@ def _scores(answer: Mapping[str, Any]) -> list[tuple[str, float | None]]:
 
 def _titles(answer: Mapping[str, Any], fields: list[str]) -> str:
     first = answer["hits"]["hits"][0]
-    value = first.get("_source", {}).get(fields[0]) if fields else None
-    return repr(str(value)[:60]) if value else first["_id"]
+    value = _value(first, fields[0])
+    return repr(str(value)[:60]) if value else str(first["_id"])
 
 
 def _base(endpoint: str) -> str:
@@ -337,17 +405,24 @@ def _base(endpoint: str) -> str:
     return f"{parts.scheme}://{parts.netloc}"
 
 
-def _count(endpoint: str) -> float | None:
-    """How many rerank requests the server says it answered; None where it is not reached."""
+def _count(endpoint: str, counter: re.Pattern[str] = _REQUESTS) -> float | None:
+    """What one of the server's own counters says; None where it is not reached.
+
+    By default how many rerank requests it answered.
+    """
     parts = urlsplit(endpoint)
     https = parts.scheme == "https"
     kind = http.client.HTTPSConnection if https else http.client.HTTPConnection
     connection = kind(parts.netloc, timeout=_SECONDS)
     try:
         connection.request("GET", "/metrics")
-        text = connection.getresponse().read().decode("utf-8", "replace")
+        answer = connection.getresponse()
+        text = answer.read().decode("utf-8", "replace")
     except (OSError, http.client.HTTPException):
         return None
     finally:
         connection.close()
-    return sum(float(count) for _, count in _COUNTED.findall(text))
+    # Anything else may answer there: a proxy, say.
+    if answer.status != http.HTTPStatus.OK or "qtr_requests" not in text:
+        return None
+    return sum(float(count) for count in counter.findall(text))

@@ -1,7 +1,8 @@
 """Plug in: wire the rerank server into OpenSearch, and take out just that.
 
 What is there already is kept, what differs is made anew, and each change is said. The cluster's
-settings carry a record of what was changed in them, so that `remove` needs nothing but the name.
+settings carry a record of it, so that `remove` needs nothing but the name, and a second `install`
+only what is to change. Several names may share a cluster: what all of them need goes with the last.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from typing import Any
 from qtr_rerank.errors import EngineUnavailableError, SettingsError
 from qtr_rerank.opensearch.api import Api
 from qtr_rerank.opensearch.wiring import (
+    BEFORE,
+    KEY_DIGITS,
     MADE,
     ONLY_ML_NODES,
     PRIVATE,
@@ -26,6 +29,7 @@ from qtr_rerank.opensearch.wiring import (
     is_trusted,
     model_body,
     pipeline_body,
+    require_name,
     trusted_regex,
 )
 
@@ -39,12 +43,18 @@ _NONE_YET = "<made by the request before>"
 
 @dataclass(frozen=True, slots=True)
 class Installed:
-    """What is in OpenSearch under one name: ids, None where there is none; and the record."""
+    """What is in OpenSearch under one name: ids, None where there is none; and what is noted.
+
+    `record` is the name's own, `others` those of other names, `before` what the cluster's settings
+    were before the first of them.
+    """
 
     connector_id: str | None
     connector: Mapping[str, Any]
     model_id: str | None
     record: dict[str, Any]
+    others: tuple[dict[str, Any], ...]
+    before: dict[str, Any]
 
 
 def installed(api: Api, name: str) -> Installed:
@@ -58,13 +68,27 @@ def installed(api: Api, name: str) -> Installed:
             )
         connector_id, connector = hit["_id"], hit["_source"]
     persistent, _ = cluster_settings(api)
-    record = json.loads(persistent.get(RECORD + name, "{}"))
+    records = {
+        key.removeprefix(RECORD): json.loads(value)
+        for key, value in persistent.items()
+        if key.startswith(RECORD)
+    }
+    record = records.pop(name, {})
+    before = json.loads(persistent.get(BEFORE, "{}"))
     models = [
         hit["_id"]
         for hit in _found(api, "models", name)
         if connector_id is not None and hit["_source"].get("connector_id") == connector_id
     ]
-    return Installed(connector_id, connector, models[0] if models else None, record)
+    model_id = models[0] if models else None
+    return Installed(connector_id, connector, model_id, record, tuple(records.values()), before)
+
+
+def remembered(api: Api, name: str) -> dict[str, Any]:
+    """The settings of `Wiring` that `name` was installed with, but its key; {} if it was not."""
+    record = json.loads(cluster_settings(api)[0].get(RECORD + name, "{}"))
+    wiring: dict[str, Any] = record.get("wiring", {})
+    return wiring
 
 
 def install(api: Api, wiring: Wiring) -> list[str]:
@@ -73,14 +97,11 @@ def install(api: Api, wiring: Wiring) -> list[str]:
     Raises SettingsError, EngineUnavailableError, RefusedError.
     """
     _require_plugins(api)
-    if wiring.index is not None and not api.get(f"/{wiring.index}"):
-        raise SettingsError(
-            f"OpenSearch has no index {wiring.index!r} to give the pipeline to; make it first, or "
-            "leave --index out"
-        )
+    _require_fields(api, wiring)
     changes: list[str] = []
     there = installed(api, wiring.name)
-    _settings(api, wiring, there.record, changes)
+    _require_key(wiring, there)
+    _settings(api, wiring, there, changes)
     model_id = _connector_and_model(api, wiring, there, changes)
     _pipeline(api, wiring, model_id, changes)
     _default_pipeline(api, wiring, there.record, changes)
@@ -89,11 +110,12 @@ def install(api: Api, wiring: Wiring) -> list[str]:
 
 def remove(api: Api, name: str) -> list[str]:
     """Take out what `install` made under `name`, and put back what it changed; says what."""
+    require_name(name)
     changes: list[str] = []
     there = installed(api, name)
-    _restore_index(api, there.record.get("index"), name, changes)
     pipeline = (api.get(f"/_search/pipeline/{name}") or {}).get(name)
     if pipeline is not None and _is_ours(pipeline):
+        _restore_indices(api, there.record.get("index"), name, changes)
         _change(api, changes, f"deleted pipeline {name}", "DELETE", f"/_search/pipeline/{name}")
     _delete_model(api, there.model_id, changes)
     # OpenSearch makes a group for a model, and leaves it when the model goes.
@@ -109,7 +131,7 @@ def remove(api: Api, name: str) -> list[str]:
             "DELETE",
             f"/_plugins/_ml/connectors/{there.connector_id}",
         )
-    _restore_settings(api, there.record, name, changes)
+    _restore_settings(api, there, name, changes)
     return changes
 
 
@@ -164,41 +186,114 @@ def _change(
     return answer
 
 
-def _settings(api: Api, wiring: Wiring, record: Mapping[str, Any], changes: list[str]) -> None:
+def has_field(mapping: Mapping[str, Any], field: str) -> bool:
+    """Whether a mapping knows a field, such as "title" or "title.keyword"."""
+    first, _, rest = field.partition(".")
+    found = mapping.get("properties", {}).get(first)
+    if found is None:
+        return False
+    return not rest or has_field(found, rest) or rest in found.get("fields", {})
+
+
+def _require_fields(api: Api, wiring: Wiring) -> None:
+    if wiring.index is None:
+        return
+    mapping = api.get(f"/{wiring.index}/_mapping")
+    if not mapping:
+        raise SettingsError(
+            f"OpenSearch has no index {wiring.index!r} to give the pipeline to; make it first, or "
+            "leave --index out"
+        )
+    for index, found in mapping.items():
+        for field in wiring.fields:
+            if not has_field(found["mappings"], field):
+                known = ", ".join(sorted(found["mappings"].get("properties", {}))) or "none at all"
+                raise SettingsError(
+                    f"index {index} has no field {field!r} to read; name one with --field, of "
+                    f"{known}"
+                )
+
+
+def _require_key(wiring: Wiring, there: Installed) -> None:
+    """A connector that is made anew needs its key again."""
+    if wiring.api_key is None and _has_key(there) and not _same(there.connector, wiring):
+        raise SettingsError(
+            "OpenSearch sends an API key to the server, and does not tell it: set QTR_API_KEYS to "
+            "change how the server is asked, or remove first where it asks for no key any more"
+        )
+
+
+def _has_key(there: Installed) -> bool:
+    return KEY_DIGITS in there.connector.get("parameters", {})
+
+
+def _settings(api: Api, wiring: Wiring, there: Installed, changes: list[str]) -> None:
     """Merge what ml-commons must allow into the cluster's settings.
 
     In the same request goes the record of it: an install that is cut short can be taken out.
     """
     persistent, current = cluster_settings(api)
     patterns = list(current.get(TRUSTED) or [])
+    own = trusted_regex(wiring)
     wanted: dict[str, Any] = {}
     if not is_trusted(wiring.endpoint, patterns):
-        wanted[TRUSTED] = [*patterns, trusted_regex(wiring)]
+        wanted[TRUSTED] = [*patterns, own]
     if is_private(wiring) and not is_on(current.get(PRIVATE)):
         wanted[PRIVATE] = True
     if is_on(current.get(ONLY_ML_NODES, "true")) and not _has_ml_nodes(api):
         wanted[ONLY_ML_NODES] = False
-    # What an earlier call changed is still ours to put back, to what was there before it.
-    before = dict(record.get("settings", {}))
-    for setting in wanted:
-        before.setdefault(setting, persistent.get(setting))
-    added = set(wanted.get(TRUSTED, [])) - set(patterns)
+    _require_no_transient(api, wanted)
+    before = _before(there.before, wanted, persistent, patterns)
+    # What trusts the server already may be another name's: it is ours, too, then.
+    is_ours = TRUSTED in wanted or any(own in other["trusted"] for other in there.others)
     noted: dict[str, Any] = {
-        "settings": before,
-        "trusted": sorted(added | set(record.get("trusted", []))),
-        "patterns": record.get("patterns") or (patterns if TRUSTED in before else []),
-        "index": _index_record(api, wiring, record),
+        "wiring": wiring.remembered,
+        "trusted": sorted({*there.record.get("trusted", []), *([own] if is_ours else [])}),
+        "index": _index_record(api, wiring, there.record),
     }
-    if noted == record and not wanted:
+    notes: dict[str, Any] = {}
+    if noted != there.record:
+        notes[RECORD + wiring.name] = json.dumps(noted)
+    if before != there.before:
+        notes[BEFORE] = json.dumps(before)
+    if not wanted and not notes:
         return
     said = [
         f"cluster setting {setting}: "
-        + (f"added {trusted_regex(wiring)}" if setting == TRUSTED else json.dumps(value))
+        + (f"added {own}" if setting == TRUSTED else json.dumps(value))
         for setting, value in wanted.items()
     ]
-    body = {"persistent": {**wanted, RECORD + wiring.name: json.dumps(noted)}}
-    what = "\n".join([*said, f"noted in {RECORD}{wiring.name}"])
-    _change(api, changes, what, "PUT", "/_cluster/settings", body)
+    said += [f"noted in {key}" for key in notes]
+    body = {"persistent": {**wanted, **notes}}
+    _change(api, changes, "\n".join(said), "PUT", "/_cluster/settings", body)
+
+
+def _require_no_transient(api: Api, wanted: Mapping[str, Any]) -> None:
+    """Transient settings outdo persistent ones, and what is written there would not hold."""
+    transient = api.get("/_cluster/settings?flat_settings=true").get("transient", {})
+    for setting in wanted:
+        if setting in transient:
+            raise SettingsError(
+                f"the cluster has {setting} as a transient setting, which outdoes persistent ones; "
+                "make it persistent, and install again"
+            )
+
+
+def _before(
+    noted: Mapping[str, Any],
+    wanted: Mapping[str, Any],
+    persistent: Mapping[str, Any],
+    patterns: list[str],
+) -> dict[str, Any]:
+    """What the settings were before any name changed them: the first note of each stays."""
+    before = dict(noted)
+    for setting in wanted:
+        if setting not in before:
+            # None: it was not set. The patterns that held then may have been defaults.
+            before[setting] = {"value": persistent.get(setting)}
+            if setting == TRUSTED:
+                before[setting]["patterns"] = patterns
+    return before
 
 
 def _has_ml_nodes(api: Api) -> bool:
@@ -208,8 +303,7 @@ def _has_ml_nodes(api: Api) -> bool:
 
 def _connector_and_model(api: Api, wiring: Wiring, there: Installed, changes: list[str]) -> str:
     """The id of the deployed model."""
-    body = connector_body(wiring)
-    if there.connector_id is not None and _same(there.connector, body):
+    if there.connector_id is not None and _same(there.connector, wiring):
         connector_id, model_id = there.connector_id, there.model_id
     else:
         # A connector cannot be changed under a deployed model: both are made anew.
@@ -228,7 +322,7 @@ def _connector_and_model(api: Api, wiring: Wiring, there: Installed, changes: li
             f"created connector {wiring.name} to {wiring.endpoint}",
             "POST",
             "/_plugins/_ml/connectors/_create",
-            body,
+            connector_body(wiring),
         )
         connector_id, model_id = (answer["connector_id"] if answer else _NONE_YET), None
     if model_id is None:
@@ -254,11 +348,20 @@ def _connector_and_model(api: Api, wiring: Wiring, there: Installed, changes: li
     return model_id
 
 
-def _same(connector: Mapping[str, Any], body: Mapping[str, Any]) -> bool:
+def _same(connector: Mapping[str, Any], wiring: Wiring) -> bool:
+    """Whether the connector does what is wanted already, its key aside where none is given."""
+    body = connector_body(wiring)
+
     def compared(one: Mapping[str, Any]) -> Any:
         action = dict(one["actions"][0])
         action.pop("action_type", None)  # OpenSearch writes it in capitals
-        return action, one["parameters"]
+        parameters = dict(one["parameters"])
+        if wiring.api_key is None:
+            action["headers"] = dict(action["headers"])
+            action["headers"].pop("Authorization", None)
+            parameters.pop(KEY_DIGITS, None)
+        client = one.get("client_config", {})
+        return action, parameters, [client.get(name) for name in body["client_config"]]
 
     return bool(compared(connector) == compared(body))
 
@@ -316,7 +419,7 @@ def _index_record(
     before = dict(record.get("index") or {})
     for index, default in default_pipelines(api, wiring.index).items():
         if default != wiring.name:
-            before.setdefault(index, default)
+            before[index] = default
     return before
 
 
@@ -324,20 +427,24 @@ def _default_pipeline(
     api: Api, wiring: Wiring, record: Mapping[str, Any], changes: list[str]
 ) -> None:
     if wiring.index is None:
-        _restore_index(api, record.get("index"), wiring.name, changes)
+        _restore_indices(api, record.get("index"), wiring.name, changes)
         return
     for index, default in default_pipelines(api, wiring.index).items():
         if default != wiring.name:
             _set_default(api, index, wiring.name, changes)
 
 
-def _restore_index(
+def _restore_indices(
     api: Api, before: Mapping[str, str | None] | None, name: str, changes: list[str]
 ) -> None:
-    for index, default in (before or {}).items():
-        # Only where it is still ours, and the index still there.
-        if api.get(f"/{index}") and default_pipelines(api, index).get(index) == name:
-            # What was the default may be gone: an index that names it could not be searched.
+    """Give each index that has the pipeline as its default the one that it had before.
+
+    One that names a pipeline which is gone could not be searched, whoever gave it the name.
+    """
+    path = f"/_all/_settings/{_DEFAULT_PIPELINE}?flat_settings=true&expand_wildcards=all"
+    for index, found in (api.get(path) or {}).items():
+        if found["settings"].get(_DEFAULT_PIPELINE) == name:
+            default = (before or {}).get(index)
             gone = default not in (None, "_none") and not api.get(f"/_search/pipeline/{default}")
             _set_default(api, index, None if gone else default, changes)
 
@@ -348,23 +455,27 @@ def _set_default(api: Api, index: str, pipeline: str | None, changes: list[str])
     _change(api, changes, said, "PUT", f"/{index}/_settings", body)
 
 
-def _restore_settings(api: Api, record: Mapping[str, Any], name: str, changes: list[str]) -> None:
+def _restore_settings(api: Api, there: Installed, name: str, changes: list[str]) -> None:
     persistent, _ = cluster_settings(api)
     if RECORD + name not in persistent:
         return
-    restored: dict[str, Any] = {
-        setting: value
-        for setting, value in record.get("settings", {}).items()
-        if setting in persistent
-    }
-    if TRUSTED in restored:
-        # Others may have added their own meanwhile.
-        rest = [one for one in persistent[TRUSTED] if one not in record["trusted"]]
-        restored[TRUSTED] = restored[TRUSTED] if rest == record["patterns"] else rest
+    restored: dict[str, Any] = {}
+    needed = {pattern for other in there.others for pattern in other["trusted"]}
+    trusted = list(persistent.get(TRUSTED) or [])
+    kept = [one for one in trusted if one not in there.record["trusted"] or one in needed]
+    if kept != trusted:
+        restored[TRUSTED] = kept
+    notes: dict[str, Any] = {RECORD + name: None}
+    if not there.others:
+        notes |= {BEFORE: None} if there.before else {}
+        for setting, before in there.before.items():
+            # Others may have trusted their own servers meanwhile.
+            if setting in persistent and (setting != TRUSTED or kept == before["patterns"]):
+                restored[setting] = before["value"]
     said = [
         f"cluster setting {setting}: {'as before' if value is None else json.dumps(value)}"
         for setting, value in restored.items()
     ]
-    body = {"persistent": {**restored, RECORD + name: None}}
-    what = "\n".join([*said, f"removed {RECORD}{name}"])
-    _change(api, changes, what, "PUT", "/_cluster/settings", body)
+    said += [f"removed {key}" for key in notes]
+    body = {"persistent": {**restored, **notes}}
+    _change(api, changes, "\n".join(said), "PUT", "/_cluster/settings", body)

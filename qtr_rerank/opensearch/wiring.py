@@ -11,7 +11,7 @@ import ipaddress
 import math
 import re
 import socket
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -20,14 +20,22 @@ from qtr_rerank.errors import SettingsError
 TRUSTED = "plugins.ml_commons.trusted_connector_endpoints_regex"
 PRIVATE = "plugins.ml_commons.connector.private_ip_enabled"
 ONLY_ML_NODES = "plugins.ml_commons.only_run_on_ml_node"
-# Of a cluster's settings: what `install` changed, so that `remove` can undo that and no more.
+# Notes of ours among a cluster's settings, so that `remove` can undo what `install` changed and no
+# more: what each name has asked for, and what the settings were before the first of them.
 RECORD = "cluster.metadata.qtr_rerank."
+BEFORE = "cluster.metadata.qtr_rerank_before"
 MADE = "qtr_rerank: made by 'qtr opensearch install'"
+# A connector's parameter that tells one API key from another, and nothing more of it.
+KEY_DIGITS = "key_sha256"
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,100}")
 
 
 # The order that OpenSearch finds knows brands and descriptions, too: see rerank/cascade.py.
 DEFAULT_PRIOR = 2.0
+# Without one ml-commons waits for hours.
+DEFAULT_TIMEOUT = 2
+# What a client's address for reranking ends in, and a server's own does not.
+_ROUTE = "/rerank"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +45,9 @@ class Wiring:
 
     `model` is asked for, and reads `fields` of each hit; with `ids` the one field holds ids of the
     server's index. A search for `size` hits has `oversample` times as many reranked, and their
-    first order counts by `prior`, as in the package's own search. `index`, where there is one, gets
-    the pipeline as its default. `api_key` is the server's.
+    first order counts by `prior`, as in the package's own search. A search waits `timeout` seconds
+    for the server at most, whole ones, as ml-commons counts. `index`, where there is one, gets the
+    pipeline as its default. `api_key` is the server's.
     """
 
     server: str
@@ -48,6 +57,7 @@ class Wiring:
     ids: bool = False
     oversample: float = 10.0
     prior: float = DEFAULT_PRIOR
+    timeout: int = DEFAULT_TIMEOUT
     index: str | None = None
     api_key: str | None = None
 
@@ -58,11 +68,11 @@ class Wiring:
                 f"the server is {self.server!r}; expected an address as OpenSearch's nodes see it, "
                 "such as http://10.0.0.5:8123"
             )
-        if not _NAME.fullmatch(self.name):
+        if self.server.rstrip("/").endswith(_ROUTE):
             raise SettingsError(
-                f"the name is {self.name!r}; expected a small letter, then small letters, digits, "
-                "'_' or '-'"
+                f"the server is {self.server!r}, which is one of its routes; give its address alone"
             )
+        require_name(self.name)
         if not self.fields or not all(self.fields):
             raise SettingsError("no field to read; name one with --field")
         if self.ids and len(self.fields) > 1:
@@ -71,11 +81,28 @@ class Wiring:
             raise SettingsError(f"prior is {self.prior}; expected 0 or more")
         if not 1.0 <= self.oversample < math.inf:
             raise SettingsError(f"oversample is {self.oversample}; expected 1 or more")
+        if self.timeout < 1:
+            raise SettingsError(f"timeout is {self.timeout}; expected seconds, 1 or more")
+
+    @property
+    def remembered(self) -> dict[str, Any]:
+        """The settings that `install` notes, as JSON: all but the name and the key."""
+        given = asdict(self)
+        del given["name"], given["api_key"]
+        return given | {"fields": list(self.fields)}
 
     @property
     def endpoint(self) -> str:
         """Where the connector sends its requests."""
         return f"{self.server.rstrip('/')}/v2/rerank"
+
+
+def require_name(name: str) -> None:
+    """Raises SettingsError for what cannot be the name of a pipeline."""
+    if not _NAME.fullmatch(name):
+        raise SettingsError(
+            f"the name is {name!r}; expected a small letter, then small letters, digits, '_' or '-'"
+        )
 
 
 def trusted_regex(wiring: Wiring) -> str:
@@ -131,11 +158,17 @@ def connector_body(wiring: Wiring) -> dict[str, Any]:
         # One is asked for, even where none is needed.
         "credential": {"key": wiring.api_key or "none"},
         "actions": [action],
+        # In seconds. A search must not wait for a server that hangs.
+        "client_config": {
+            "connection_timeout": wiring.timeout,
+            "read_timeout": wiring.timeout,
+            "max_retry_times": 0,
+        },
     }
     if wiring.api_key is not None:
         action["headers"]["Authorization"] = "Bearer ${credential.key}"
         # OpenSearch never shows a key again: by these digits a changed one is noticed.
-        body["parameters"]["key_sha256"] = hashlib.sha256(wiring.api_key.encode()).hexdigest()[:8]
+        body["parameters"][KEY_DIGITS] = hashlib.sha256(wiring.api_key.encode()).hexdigest()[:8]
     return body
 
 

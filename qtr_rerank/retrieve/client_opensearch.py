@@ -48,10 +48,16 @@ def engine_errors(url: str) -> Iterator[None]:
     """Turn opensearch-py's errors into QtrErrors that name the node and the remedy."""
     from opensearchpy import exceptions
 
-    node = f"OpenSearch at {_without_login(url)}"
+    node = f"OpenSearch at {without_login(url)}"
     try:
         yield
+    except exceptions.SerializationError as error:
+        raise EngineUnavailableError(not_opensearch(url)) from error
     except exceptions.SSLError as error:
+        if "WRONG_VERSION_NUMBER" in str(error.info):
+            raise EngineUnavailableError(
+                f"{node} does not speak TLS; give its address as http://..."
+            ) from error
         raise EngineUnavailableError(
             f"{node} shows a certificate that is not trusted ({error.info}); "
             "set OPENSEARCH_CA to the file of its authority"
@@ -94,8 +100,8 @@ def _check(settings: OpenSearchSettings) -> None:
     parts = urlsplit(settings.url)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise SettingsError(
-            f"OPENSEARCH_URL is {_without_login(settings.url)!r}; "
-            "expected an address such as https://search.example:9200"
+            f"OpenSearch's address (OPENSEARCH_URL, or --url) is {without_login(settings.url)!r}; "
+            "expected one such as https://search.example:9200"
         )
     if (settings.user is None) != (settings.password is None):
         raise SettingsError(
@@ -108,7 +114,15 @@ def _check(settings: OpenSearchSettings) -> None:
         )
 
 
-def _without_login(url: str) -> str:
+def not_opensearch(url: str) -> str:
+    """What to say where something else answers."""
+    return (
+        f"what answers at {without_login(url)} is not OpenSearch; give OpenSearch's address in "
+        "OPENSEARCH_URL, or with --url"
+    )
+
+
+def without_login(url: str) -> str:
     """Messages are shown and logged: a password in the address must not come along."""
     scheme, separator, rest = url.partition("://")
     return f"{scheme}{separator}{rest.rpartition('@')[2]}"

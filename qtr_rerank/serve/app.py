@@ -87,6 +87,7 @@ def _reranks(service: RerankService, metrics: Metrics, shape: Shape) -> Callable
             g.fields["degraded"] = True
             response.headers["X-QTR-Degraded"] = "true"
         if answer.unknown_ids:
+            metrics.unknown_ids.labels(answer.model).inc(len(answer.unknown_ids))
             g.fields["unknown_ids"] = len(answer.unknown_ids)
         return response
 

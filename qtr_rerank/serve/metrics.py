@@ -55,6 +55,12 @@ class Metrics:
             ["model"],
             registry=self._registry,
         )
+        self.unknown_ids = Counter(
+            "qtr_unknown_ids",
+            "Ids that the index does not hold, put last: is it of another load of the catalog?",
+            ["model"],
+            registry=self._registry,
+        )
         queue = Gauge(
             "qtr_inside",
             "Requests that are being scored or wait for it.",
