@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -69,6 +70,17 @@ def save_checkpoint(folder: Path, identity: JobIdentity, encoded: int) -> None:
 def remove_checkpoint(folder: Path) -> None:
     """The job is done."""
     (folder / _FILE).unlink(missing_ok=True)
+
+
+@contextmanager
+def left_to_resume(folder: Path) -> Iterator[None]:
+    """What a job that fails leaves in `folder` stays only where the next can go on from it."""
+    try:
+        yield
+    except BaseException:
+        if not (folder / _FILE).exists():
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
 
 
 @contextmanager

@@ -24,6 +24,7 @@ from indexer.checkpoint import (
     JobIdentity,
     catalog_files,
     encoded_rows,
+    left_to_resume,
     only_job,
     remove_checkpoint,
     save_checkpoint,
@@ -113,12 +114,16 @@ def build_index(
     started = time.perf_counter()
     index = settings.index.resolve()
     try:
-        with only_job(index):
+        with only_job(index), left_to_resume(_building(index)):
             return _build(settings, encoders, on_progress, index, started)
     except OSError as error:
         raise CatalogIndexError(
             f"{index} cannot be written ({error}); free space, or choose another folder"
         ) from error
+
+
+def _building(index: Path) -> Path:
+    return index.with_name(index.name + ".building")
 
 
 def _build(
@@ -131,7 +136,7 @@ def _build(
     _require_retriever(settings, encoders)
     _recover(index)
     _require_replaceable(index)
-    building = index.with_name(index.name + ".building")
+    building = _building(index)
     identity = JobIdentity(
         catalog=catalog_files(settings.catalog),
         format=settings.format,

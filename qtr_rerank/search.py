@@ -289,6 +289,10 @@ class SearchEngine:
     def _retrieve(
         self, query: str, limit: int, filters: Filters | None, times: dict[str, float]
     ) -> list[Candidate]:
+        if filters is not None and not isinstance(filters, Filters):
+            raise SettingsError(
+                f"the filters are {filters!r}; expected Filters, such as Filters(price_max=50.0)"
+            )
         if not query.strip() or limit < 1:
             return []
         started = time.perf_counter()

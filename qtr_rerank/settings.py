@@ -68,12 +68,15 @@ def opensearch_is_named() -> bool:
 def api_keys_from(file: Path | None) -> tuple[str, ...]:
     """The keys of `file`, one a line, else those of QTR_API_KEYS, apart by commas; perhaps none.
 
-    Raises SettingsError where the file cannot be read or has no key: a server that was meant to be
-    closed must not stand open.
+    Raises SettingsError where the file cannot be read, and where it or the variable is there and
+    has no key: a server that was meant to be closed must not stand open.
     """
     if file is None:
-        keys = os.environ.get("QTR_API_KEYS", "")
-        return tuple(key.strip() for key in keys.split(",") if key.strip())
+        named = os.environ.get("QTR_API_KEYS", "")
+        keys = tuple(key.strip() for key in named.split(",") if key.strip())
+        if named and not keys:
+            raise SettingsError("QTR_API_KEYS is set and holds no key; write keys, or unset it")
+        return keys
     try:
         lines = file.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:

@@ -211,6 +211,8 @@ def test_a_failed_job_leaves_the_old_index(job: IndexSettings, scorers: list[Sco
     with pytest.raises(DataError):
         build_index(job, scorers)
     assert outcome(job.index) == before
+    # Nothing was encoded yet, so there is nothing to go on from.
+    assert not job.index.with_name(f"{job.index.name}.building").exists()
 
 
 def test_an_index_lost_between_two_renames_comes_back(

@@ -138,12 +138,17 @@ class TestNode:
             assert "Traceback" not in said
         assert not _listens(url)
 
-    def test_a_port_that_is_taken_is_said_with_the_log(self) -> None:
+    def test_a_port_that_is_taken_is_said(self) -> None:
         with socket.create_server(("127.0.0.1", 0)) as taken:
             port = taken.getsockname()[1]
             node = LocalNode(NodeSettings(port=port, heap=HEAP))
-            with pytest.raises(EngineUnavailableError, match=rf"(?s)ended.*log.*{port}"):
+            with pytest.raises(QtrError, match=rf"port {port} cannot be listened on .*in use"):
                 node.start()
+
+    def test_a_node_that_does_not_come_up_is_said_with_its_log(self) -> None:
+        node = LocalNode(NodeSettings(port=0, heap="2m"))
+        with pytest.raises(EngineUnavailableError, match=r"(?s)ended.*log.*VM"):
+            node.start()
 
     def test_the_node_ends_with_a_killed_parent(self, tmp_path: Path) -> None:
         with _command(tmp_path, "--port", "0") as (process, url):

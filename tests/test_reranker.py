@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import json
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from itertools import pairwise
@@ -81,13 +82,75 @@ def test_results_are_plain_python_and_go_into_json(reranker: Reranker) -> None:
 
 @pytest.mark.parametrize(
     ("document", "message"),
-    [(None, "document 1 is 'None'"), ({"name": "x"}, "document 1"), ({"title": 3}, "document 1")],
+    [(None, "document 1 is 'None'"), ({"name": "x"}, "document 1"), ({"title": [3]}, "document 1")],
 )
 def test_a_document_without_a_title_is_named(
     reranker: Reranker, document: Any, message: str
 ) -> None:
     with pytest.raises(DataError, match=message):
         reranker.rerank("phone", ["ok", document])
+
+
+def test_documents_may_come_one_by_one_and_with_numbers(reranker: Reranker) -> None:
+    ranked = reranker.rerank("phone", (title for title in TITLES))
+    assert [hit.document for hit in ranked] == [
+        hit.document for hit in reranker.rerank("phone", TITLES)
+    ]
+    (five, two) = reranker.rerank("5", [{"title": 5, "id": None}, {"title": "two", "id": 7}])
+    assert five.logit == pytest.approx(reranker.rerank("5", ["5"])[0].logit, abs=1e-5)
+    assert (five.id, two.id) == ("0", "7")
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"documents": "a text"}, "the documents are 'a text'; expected a list"),
+        ({"documents": {"title": "x"}}, "the documents are .*; expected a list"),
+        ({"documents": None}, "the documents are 'None'; expected a list"),
+        ({"query": None}, "the query is None; expected a text"),
+        ({"top_k": "a"}, "top_k is 'a'; expected 0 or more"),
+        ({"min_score": "x"}, "min_score is 'x'; expected a probability"),
+        ({"timeout_ms": "x"}, "timeout_ms is 'x'; expected 0 or more"),
+    ],
+)
+def test_what_cannot_be_reranked_is_named(given: dict[str, Any], message: str) -> None:
+    with pytest.raises(QtrError, match=message):
+        MATCH.rerank(**({"query": "phone", "documents": TITLES} | given))
+
+
+def test_ids_are_texts(tmp_path: Path) -> None:
+    build_small_index(tmp_path / "index", [Product(id="1", title="mug")], ["twin", "match"])
+    indexed = Reranker.load("match", index=tmp_path / "index")
+    assert [hit.id for hit in indexed.rerank_ids("mug", (one for one in ["1"]))] == ["1"]
+    with pytest.raises(DataError, match="id 0 is 1; expected a text, as in the catalog"):
+        indexed.rerank_ids("mug", [1])  # type: ignore[list-item]
+    with pytest.raises(DataError, match="the ids are '1'; expected a list"):
+        indexed.rerank_ids("mug", "1")
+
+
+def test_a_query_without_words_keeps_the_order_given(reranker: Reranker) -> None:
+    ranked = reranker.rerank(" ", TITLES, prior=1.0)
+    assert [hit.document for hit in ranked] == TITLES
+    (logits,) = reranker.logits_together([Request("", TITLES)])
+    assert logits.tolist() == [0.0] * len(TITLES)
+
+
+def test_what_was_not_scored_keeps_its_order_beside_a_blend() -> None:
+    documents = [{"text": str(number), "sold": number} for number in range(5)]
+    ranked = MATCH.rerank("phone", documents, blend={"sold": 0.5}, timeout_ms=0)
+    assert [hit.index for hit in ranked] == [0, 1, 2, 3, 4]
+
+
+def test_time_counts_from_the_call_also_where_threads_are_busy() -> None:
+    async def ask() -> list[Ranked]:
+        loop = asyncio.get_running_loop()
+        loop.set_default_executor(ThreadPoolExecutor(1))
+        busy = loop.run_in_executor(None, time.sleep, 0.2)
+        ranked = await MATCH.arerank("phone", TITLES, timeout_ms=50)
+        await busy
+        return ranked
+
+    assert {hit.stage for hit in asyncio.run(ask())} == {"retrieve"}
 
 
 def test_a_negative_top_k_is_refused(reranker: Reranker) -> None:

@@ -153,7 +153,7 @@ def test_what_a_client_must_not_be_refused() -> None:
     for documents in ([], [""], ["x"] * 33, [{"text": ""}]):
         answer = _answer(PLAIN, V1, {"query": QUERY, "documents": documents, "unknown": [1]})
         assert len(answer["results"]) == len(documents)
-    assert _answer(PLAIN, TEI, {"query": "", "texts": [], "truncate": True}) == []
+    assert len(_answer(PLAIN, TEI, {"query": "", "texts": [""], "truncate": True})) == 1
     assert _answer(PLAIN, V2, {"query": QUERY, "documents": TITLES, "top_n": 0})["results"] == []
     assert (
         len(_answer(PLAIN, V2, {"query": QUERY, "documents": TITLES, "top_n": 99})["results"]) == 4
@@ -186,7 +186,7 @@ def test_ten_thousand_documents_and_a_title_of_a_megabyte() -> None:
         ({"documents": []}, 422, "query is missing"),
         ({"query": "mug"}, 422, "is missing"),
         ({"query": 1, "documents": [], "texts": []}, 422, "query is 1; expected a valid string"),
-        ({"query": "m", "documents": "x", "texts": "x"}, 422, "is 'x'; expected a valid list"),
+        ({"query": "m", "documents": "x", "texts": "x"}, 422, 'is "x"; expected a valid list'),
         ({"query": "m", "documents": ["a", 5], "texts": ["a", 5]}, 422, "s[1] is 5; expected"),
     ],
 )
@@ -199,7 +199,7 @@ def test_what_cannot_be_read_is_explained_in_the_shape_of_the_api(
     said = response.json["error" if route == TEI else "message"]
     assert message in said
     if route == TEI:
-        assert response.json["error_type"] == "validation"
+        assert response.json["error_type"] == "Validation"
     else:
         assert response.json["detail"] == said
 
@@ -310,6 +310,53 @@ def test_a_wish_that_cannot_be_read_is_refused(header: str, value: str) -> None:
     assert f"{header} is '{value}'" in response.json["message"]
 
 
+def test_more_documents_than_are_taken_are_refused_with_the_remedy() -> None:
+    client = _client(documents=3)
+    assert _post(client, V2, {"query": "a", "documents": ["x"] * 3}).status_code == 200
+    response = _post(client, V2, {"query": "a", "documents": ["x"] * 4})
+    assert response.status_code == 413
+    assert "has 4 documents, and at most 3 are taken" in response.json["message"]
+    assert "--max-documents" in response.json["message"]
+
+
+def test_rank_fields_that_no_document_has_are_named(by_id: FlaskClient) -> None:
+    documents = [{"name": "hose"}, {"name": "mug"}]
+    body = {"query": QUERY, "documents": documents, "rank_fields": ["titel"]}
+    response = _post(PLAIN, V1, body)
+    assert response.status_code == 422
+    assert "one of the rank_fields titel; the first has name" in response.json["message"]
+    # One of them will do, and so do stored features.
+    documents[0] = {"titel": "hose"}
+    assert _post(PLAIN, V1, body).status_code == 200
+    body = {"query": QUERY, "documents": [{"id": "p1"}], "rank_fields": ["titel"]}
+    assert _post(by_id, V1, body).status_code == 200
+
+
+def test_rank_fields_are_read_where_there_are_stored_features_too(by_id: FlaskClient) -> None:
+    body = {
+        "query": QUERY,
+        "documents": [{"id": "p0", "d": "Garden hose 20 m"}, {"id": "p1"}],
+        "rank_fields": ["d"],
+    }
+    scores = [one["relevance_score"] for one in _post(by_id, V1, body).json["results"]]
+    assert scores[0] == pytest.approx(scores[1], abs=2e-3)
+
+
+def test_a_query_without_words_keeps_the_order() -> None:
+    response = _post(PLAIN, V2, {"query": " ", "documents": TITLES})
+    assert [one["index"] for one in response.json["results"]] == [0, 1, 2, 3]
+
+
+def test_a_clients_own_words_are_short_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    long = "m" * 100_000
+    with caplog.at_level(logging.INFO, "qtr_rerank.serve"):
+        response = _post(PLAIN, V2, {"query": "a", "documents": [], "model": long})
+        PLAIN.open(V2, method=long)
+    assert response.status_code == 404
+    assert len(response.text) < 1_000
+    assert all(len(str(vars(record))) < 2_000 for record in caplog.records)
+
+
 def test_a_body_that_is_too_large_is_refused_with_the_remedy() -> None:
     client = _client(body_bytes=1000)
     for route, field in ((V1, "message"), (TEI, "error")):
@@ -343,7 +390,7 @@ def test_more_requests_than_may_wait_are_told_when_to_come_again() -> None:
         assert refused.status_code == 429
         assert refused.headers["Retry-After"] == "1"
         refused = _post(app.test_client(), TEI, {"query": QUERY, "texts": TITLES})
-        assert refused.json["error_type"] == "overloaded"
+        assert refused.json["error_type"] == "Overloaded"
         assert waiting.result().status_code == 200
     assert service.gate.inside == 0
 
@@ -400,7 +447,7 @@ def test_a_key_is_asked_for_and_either_of_two_will_do(closed: FlaskClient) -> No
     for authorization in ("Bearer first-key", "bearer second-key"):
         assert _post(closed, V2, body, Authorization=authorization).status_code == 200
     tei = _post(closed, TEI, {"query": "a", "texts": []})
-    assert tei.json["error_type"] == "unauthorized"
+    assert tei.json["error_type"] == "Unauthorized"
 
 
 @pytest.mark.parametrize("route", ["/health", "/ready", "/metrics", "/openapi.json", "/"])

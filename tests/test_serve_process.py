@@ -10,8 +10,10 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
@@ -66,6 +68,24 @@ def test_a_signal_ends_it_in_order(tmp_path: Path, stop: signal.Signals) -> None
         running.process.send_signal(stop)
         assert running.process.wait(30) == 0
     assert "Traceback" not in running.log.read_text()
+
+
+def test_what_is_being_answered_when_it_is_told_to_end_is_answered(tmp_path: Path) -> None:
+    documents = [f"garden hose {number} m" for number in range(40_000)]
+    with (
+        running_server(tmp_path / "log", "-m", "match") as running,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        body = {"query": "hose", "documents": documents, "top_n": 1}
+        asked = pool.submit(running.request, "POST", "/v2/rerank", body)
+        while "qtr_inside 1.0" not in running.request("GET", "/metrics")[1]:
+            time.sleep(0.01)
+        running.process.send_signal(signal.SIGTERM)
+        status, answer = asked.result(60)
+        assert (status, len(answer["results"])) == (200, 1)
+        assert running.process.wait(30) == 0
+        with pytest.raises(ConnectionRefusedError):
+            running.request("GET", "/health")
 
 
 @pytest.mark.parametrize(

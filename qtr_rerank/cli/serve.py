@@ -9,7 +9,13 @@ import click
 
 @click.command()
 @click.option("--host", default="127.0.0.1", show_default=True)
-@click.option("--port", default=8123, show_default=True, help="0 takes a free one.")
+@click.option(
+    "--port",
+    default=8123,
+    type=click.IntRange(0, 65535),
+    show_default=True,
+    help="0 takes a free one.",
+)
 @click.option(
     "-m",
     "--model",
@@ -46,6 +52,9 @@ import click
     "--max-body", default=32, show_default=True, help="Largest body, in MiB; beyond it: 413."
 )
 @click.option(
+    "--max-documents", default=100_000, show_default=True, help="Of one request; beyond it: 413."
+)
+@click.option(
     "--api-keys",
     type=click.Path(path_type=Path),
     help="File of API keys, one a line; or set QTR_API_KEYS to keys, apart by commas.",
@@ -63,6 +72,7 @@ def serve(
     threads: int,
     timeout_ms: float,
     max_body: int,
+    max_documents: int,
     api_keys: Path | None,
     log_queries: bool,
 ) -> None:
@@ -91,6 +101,7 @@ def serve(
         batch=batch,
         timeout_ms=timeout_ms,
         body_bytes=max_body * MEGABYTE,
+        documents=max_documents,
         api_keys=api_keys_from(api_keys),
         log_queries=log_queries,
     )
@@ -98,7 +109,8 @@ def serve(
     service = RerankService(settings)
     service.warm()
     listener = listen(host, port)
-    address = f"http://{host}:{listener.getsockname()[1]}"
+    shown = f"[{host}]" if ":" in host else host
+    address = f"http://{shown}:{listener.getsockname()[1]}"
     click.echo(f"{', '.join(service.models)} ready on {address}; Ctrl-C stops it", err=True)
     click.echo(address)
     run(create_app(service), listener, settings)

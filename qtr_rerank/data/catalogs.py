@@ -228,7 +228,7 @@ def _require_columns(columns: tuple[str, ...], mapping: ColumnMapping, path: Pat
     if missing:
         raise DataError(
             f"{path} has no column for {' and '.join(missing)}; its columns are {list(columns)}: "
-            f"rename one, or give a column mapping"
+            f"rename one, or map it ('--column {missing[0]}=NAME', ColumnMapping in Python)"
         )
 
 

@@ -13,6 +13,7 @@ import re
 import secrets
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -108,6 +109,7 @@ class LocalNode:
         missing = missing_for_a_node()
         if missing:
             raise QtrError(missing)
+        self._require_port()
         self._work = Path(tempfile.mkdtemp(prefix="qtr-rerank-node-"))
         try:
             find_port = self._start_docker() if docker_answers() else self._start_java()
@@ -135,6 +137,16 @@ class LocalNode:
             shutil.rmtree(self._work, ignore_errors=True)
             self._work = None
         self._url = ""
+
+    def _require_port(self) -> None:
+        """Asked at once: the node itself would say so after its start, and in its log."""
+        try:
+            socket.create_server(("127.0.0.1", self._settings.port)).close()
+        except OSError as error:
+            raise QtrError(
+                f"port {self._settings.port} cannot be listened on ({error.strerror}); stop what "
+                "listens there, or choose another with --port"
+            ) from error
 
     def _start_java(self) -> Callable[[], int | None]:
         java = find_java()
@@ -296,7 +308,13 @@ def _end_guard(guard: subprocess.Popen[bytes]) -> None:
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--port", default=9200, show_default=True, help="0 takes a free one.")
+@click.option(
+    "--port",
+    default=9200,
+    type=click.IntRange(0, 65535),
+    show_default=True,
+    help="0 takes a free one.",
+)
 @click.option(
     "--data",
     type=click.Path(file_okay=False, path_type=Path),

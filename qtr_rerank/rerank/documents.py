@@ -15,6 +15,18 @@ from qtr_rerank.template import ProductText
 Document = str | Product | Mapping[str, Any]
 
 
+def listed(documents: Iterable[Document]) -> list[Document]:
+    """The documents as a list. Raises DataError for what is one document, or none."""
+    if isinstance(documents, str | bytes | Product | Mapping) or not isinstance(
+        documents, Iterable
+    ):
+        raise DataError(
+            f"the documents are {str(documents)[:80]!r}; expected a list of texts, Products or "
+            "mappings"
+        )
+    return list(documents)
+
+
 def text_of(document: Document, place: int, reads: ProductText) -> str:
     """What a model of template `reads` reads of the document at `place` (from 0).
 
@@ -29,10 +41,9 @@ def text_of(document: Document, place: int, reads: ProductText) -> str:
         text = document.get("text")
         if "title" not in document and isinstance(text, str):
             return text
-        fields: dict[str, Any] = {name: document.get(name) or "" for name in reads.fields}
-        if isinstance(document.get("title"), str) and all(
-            isinstance(value, str) for value in fields.values()
-        ):
+        fields: dict[str, Any] = {name: _written(document.get(name)) for name in reads.fields}
+        has_title = document.get("title") is not None
+        if has_title and None not in fields.values():
             return reads.render(Product(id="", **fields))
     raise DataError(
         f"document {place} is {str(document)[:80]!r}; expected a text, a Product, or a mapping "
@@ -40,11 +51,19 @@ def text_of(document: Document, place: int, reads: ProductText) -> str:
     )
 
 
+def _written(value: Any) -> str | None:
+    """A text or a number as text, nothing as the empty one; None for anything else."""
+    if value is None or isinstance(value, str):
+        return value or ""
+    is_number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
+    return str(value) if is_number else None
+
+
 def id_of(document: Document, place: int) -> str:
     """The document's own id, or its place where it has none."""
     if isinstance(document, Product):
         return document.id
-    if isinstance(document, Mapping) and "id" in document:
+    if isinstance(document, Mapping) and document.get("id") is not None:
         return str(document["id"])
     return str(place)
 

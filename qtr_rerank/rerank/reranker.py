@@ -19,7 +19,7 @@ from qtr_rerank.errors import CatalogIndexError, DataError, ScoringError, Settin
 from qtr_rerank.records import Ranked
 from qtr_rerank.rerank.blend import blended, require_weights
 from qtr_rerank.rerank.cascade import BLOCK, RETRIEVE, passed, prior_penalty
-from qtr_rerank.rerank.documents import Document, id_of, signals_of, text_of
+from qtr_rerank.rerank.documents import Document, id_of, listed, signals_of, text_of
 from qtr_rerank.runtime.id_table import Positions
 from qtr_rerank.runtime.manifest import IndexManifest
 from qtr_rerank.runtime.scorer import Scorer
@@ -101,7 +101,7 @@ class Reranker:
     def rerank(
         self,
         query: str,
-        documents: Sequence[Document],
+        documents: Iterable[Document],
         top_k: int | None = None,
         *,
         min_score: float | None = None,
@@ -130,9 +130,36 @@ class Reranker:
         Raises DataError for a document that is none of these, naming the place, SettingsError for
         settings that cannot be met, and ScoringError where the model fails.
         """
-        _require(top_k, min_score, timeout_ms, prior)
+        return self._rerank(
+            query,
+            documents,
+            top_k,
+            min_score=min_score,
+            prior=prior,
+            blend=blend,
+            timeout_ms=timeout_ms,
+            fail_open=fail_open,
+            asked=time.perf_counter(),
+        )
+
+    def _rerank(
+        self,
+        query: str,
+        documents: Iterable[Document],
+        top_k: int | None,
+        *,
+        min_score: float | None,
+        prior: float,
+        blend: Mapping[str, float] | None,
+        timeout_ms: float | None,
+        fail_open: bool,
+        asked: float,
+    ) -> list[Ranked]:
+        """`rerank`, asked for at that reading of `time.perf_counter`."""
+        _require(query, top_k, min_score, timeout_ms, prior)
         require_weights(blend or {})
-        deadline = _deadline(timeout_ms)
+        deadline = _deadline(timeout_ms, asked)
+        documents = listed(documents)
         titles = [text_of(document, place, self.reads) for place, document in enumerate(documents)]
         ids = [id_of(document, place) for place, document in enumerate(documents)]
         signals = signals_of(documents, blend or {})
@@ -146,7 +173,7 @@ class Reranker:
     def rerank_ids(
         self,
         query: str,
-        ids: Sequence[str],
+        ids: Iterable[str],
         top_k: int | None = None,
         *,
         min_score: float | None = None,
@@ -159,8 +186,9 @@ class Reranker:
         Raises UnknownIdError naming the first id that the index lacks, CatalogIndexError where
         this reranker was loaded without an index.
         """
-        _require(top_k, min_score, timeout_ms, prior)
-        deadline = _deadline(timeout_ms)
+        _require(query, top_k, min_score, timeout_ms, prior)
+        deadline = _deadline(timeout_ms, time.perf_counter())
+        ids = _id_list(ids)
         if self._store is None:
             raise CatalogIndexError(
                 "rerank_ids needs stored titles; load with Reranker.load(name, index=FOLDER)"
@@ -172,7 +200,7 @@ class Reranker:
 
     def rerank_many(
         self,
-        requests: Iterable[tuple[str, Sequence[Document]]],
+        requests: Iterable[tuple[str, Iterable[Document]]],
         top_k: int | None = None,
         *,
         progress: Callable[[int], None] | None = None,
@@ -207,7 +235,7 @@ class Reranker:
     async def arerank(
         self,
         query: str,
-        documents: Sequence[Document],
+        documents: Iterable[Document],
         top_k: int | None = None,
         *,
         min_score: float | None = None,
@@ -218,7 +246,7 @@ class Reranker:
     ) -> list[Ranked]:
         """`rerank` in a thread of asyncio's, so that the event loop goes on meanwhile."""
         return await asyncio.to_thread(
-            self.rerank,
+            self._rerank,
             query,
             documents,
             top_k,
@@ -227,6 +255,8 @@ class Reranker:
             blend=blend,
             timeout_ms=timeout_ms,
             fail_open=fail_open,
+            # The thread may have to wait for its turn.
+            asked=time.perf_counter(),
         )
 
     def logits(
@@ -241,12 +271,16 @@ class Reranker:
 
         `positions` (titles,) say where the stored features of a document are, which are then used
         in place of its title; -1 where there are none. `deadline` is a reading of
-        `time.perf_counter`. Documents are scored in the order given, a block at a time.
+        `time.perf_counter`. Documents are scored in the order given, a block at a time. To a query
+        without words all are alike, 0.
         """
         found = np.full(len(titles), np.nan, dtype=np.float32)
+        if passed(deadline):
+            return found
         stored = _positions(titles, positions)
         wanted = _readable(titles, stored)
-        if not len(wanted) or passed(deadline):
+        if not query.strip():
+            found[wanted] = 0.0
             return found
         query_features = self._scorer.encode_queries([query])
         for start in range(0, len(wanted), BLOCK):
@@ -271,7 +305,9 @@ class Reranker:
         found = np.full(len(titles), np.nan, dtype=np.float32)
         ends = np.cumsum([len(request.titles) for request in requests])
         for place, (start, end) in enumerate(pairwise([0, *wanted.searchsorted(ends)])):
-            if start < end:
+            if not requests[place].query.strip():
+                found[wanted[start:end]] = 0.0
+            elif start < end:
                 query_features = {name: rows[place : place + 1] for name, rows in queries.items()}
                 title_features = {name: rows[start:end] for name, rows in features.items()}
                 found[wanted[start:end]] = self._scorer.score(query_features, title_features)
@@ -296,7 +332,8 @@ class Reranker:
 
     def probabilities(self, logits: NDArray[np.float32]) -> NDArray[np.float64]:
         """Calibrated probabilities of relevance; 0 where the logit is NaN."""
-        probabilities = self._scorer.probabilities(logits).astype(np.float64)
+        # In 64 bits: in 32, neighbours may change places.
+        probabilities = self._scorer.probabilities(logits.astype(np.float64))
         return np.where(np.isnan(logits), 0.0, probabilities)
 
     def _logits(
@@ -359,7 +396,8 @@ def with_prior(logits: NDArray[np.float32], prior: float) -> NDArray[np.float32]
     """Logits (documents,) less what a prior takes off for the place that each was given in."""
     if prior == 0.0:
         return logits
-    return (logits - prior * prior_penalty(len(logits))).astype(np.float32)
+    less = logits - prior * prior_penalty(len(logits))
+    return np.maximum(less, np.finfo(np.float32).min).astype(np.float32)
 
 
 def order_of(scores: NDArray[np.float64], logits: NDArray[np.float32]) -> Positions:
@@ -368,22 +406,46 @@ def order_of(scores: NDArray[np.float64], logits: NDArray[np.float32]) -> Positi
     Equal scores go by their logits: probabilities saturate at 1.0 and would tie.
     """
     unscored = np.isnan(logits)
-    order: Positions = np.lexsort((-np.nan_to_num(logits), -scores, unscored))
+    order: Positions = np.lexsort(
+        (-np.nan_to_num(logits), -np.where(unscored, 0.0, scores), unscored)
+    )
     return order
 
 
 def _require(
-    top_k: int | None, min_score: float | None, timeout_ms: float | None, prior: float
+    query: str,
+    top_k: int | None,
+    min_score: float | None,
+    timeout_ms: float | None,
+    prior: float,
 ) -> None:
-    if top_k is not None and top_k < 0:
-        raise DataError(f"top_k is {top_k}; expected 0 or more, or None for all documents")
-    if min_score is not None and not 0.0 <= min_score <= 1.0:
-        raise SettingsError(f"min_score is {min_score}; expected a probability, 0 to 1, or None")
-    if not 0.0 <= prior < math.inf:
-        raise SettingsError(f"prior is {prior}; expected 0 or more")
-    if timeout_ms is not None and not 0.0 <= timeout_ms < math.inf:
-        raise SettingsError(f"timeout_ms is {timeout_ms}; expected 0 or more, or None for no limit")
+    if not isinstance(query, str):
+        raise DataError(f"the query is {query!r}; expected a text")
+    if top_k is not None and not (isinstance(top_k, int | np.integer) and top_k >= 0):
+        raise DataError(f"top_k is {top_k!r}; expected 0 or more, or None for all documents")
+    if min_score is not None and not (_is_number(min_score) and 0.0 <= min_score <= 1.0):
+        raise SettingsError(f"min_score is {min_score!r}; expected a probability, 0 to 1, or None")
+    if not (_is_number(prior) and 0.0 <= prior < math.inf):
+        raise SettingsError(f"prior is {prior!r}; expected 0 or more")
+    if timeout_ms is not None and not (_is_number(timeout_ms) and 0.0 <= timeout_ms < math.inf):
+        raise SettingsError(
+            f"timeout_ms is {timeout_ms!r}; expected 0 or more, or None for no limit"
+        )
 
 
-def _deadline(timeout_ms: float | None) -> float | None:
-    return None if timeout_ms is None else time.perf_counter() + timeout_ms / 1000.0
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float | np.number)
+
+
+def _id_list(ids: Iterable[str]) -> list[str]:
+    if isinstance(ids, str | Mapping) or not isinstance(ids, Iterable):
+        raise DataError(f"the ids are {str(ids)[:80]!r}; expected a list of them")
+    given = list(ids)
+    for place, one in enumerate(given):
+        if not isinstance(one, str):
+            raise DataError(f"id {place} is {one!r}; expected a text, as in the catalog")
+    return given
+
+
+def _deadline(timeout_ms: float | None, asked: float) -> float | None:
+    return None if timeout_ms is None else asked + timeout_ms / 1000.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ from qtr_rerank.records import Product
 from qtr_rerank.runtime.session import Arrays, Session
 from qtr_rerank.template import ProductText
 
+Float = TypeVar("Float", bound=np.floating[Any])
 # Titles encoded at once, and pairs scored at once: memory stays bounded whatever is asked.
 ENCODE_BATCH = 32
 SCORE_BATCH = 2048
@@ -96,11 +97,13 @@ class Scorer:
             {name: rows[title_places] for name, rows in title_features.items()},
         )
 
-    def probabilities(self, logits: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Calibrated probabilities of relevance; the order of `logits`, up to saturation."""
+    def probabilities(self, logits: NDArray[Float]) -> NDArray[Float]:
+        """Calibrated probabilities of relevance, in the precision of `logits` and in their order,
+        up to saturation.
+        """
         calibration = self.artifact.config.calibration
         exponent = np.clip(-(calibration.scale * logits + calibration.bias), -80.0, 80.0)
-        probabilities: NDArray[np.float32] = (1.0 / (1.0 + np.exp(exponent))).astype(np.float32)
+        probabilities: NDArray[Float] = (1.0 / (1.0 + np.exp(exponent))).astype(logits.dtype)
         return probabilities
 
     def _encode(

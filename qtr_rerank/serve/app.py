@@ -23,6 +23,8 @@ from qtr_rerank.serve.service import Ask, RerankService
 from qtr_rerank.serve.shapes import COHERE_V2, ROUTES, Shape
 
 _JSON = "application/json"
+# Characters of a method that go into the log: it may be any word.
+_METHOD = 16
 # What of a client's own request id is safe to write into a log and a header.
 _REQUEST_ID = re.compile(r"[\w.:-]{1,128}", re.ASCII)
 
@@ -65,7 +67,10 @@ def _reranks(service: RerankService, metrics: Metrics, shape: Shape) -> Callable
         ask, asked = shape.read(request.get_data(cache=False))
         ask = _with_wishes(ask)
         parsed = time.perf_counter()
-        g.fields |= {"model": ask.model or service.default, "documents": len(ask.documents)}
+        g.fields["documents"] = len(ask.documents)
+        # Others are a client's own words, of any length.
+        if (ask.model or service.default) in service.models:
+            g.fields["model"] = ask.model or service.default
         if service.settings.log_queries:
             g.fields["query"] = ask.query
         answer = service.answer(ask, g.arrived)
@@ -147,7 +152,7 @@ def _finish(response: Response) -> Response:
         extra={
             "fields": {
                 "request_id": g.request_id,
-                "method": request.method,
+                "method": request.method[:_METHOD],
                 "route": route,
                 "status": response.status_code,
                 "ms": round(seconds * 1000.0, 3),

@@ -27,6 +27,7 @@ from qtr_rerank.serve.settings import ServeSettings
 # Scores go out with so many decimals: fixed, since OpenSearch's ml-commons casts them to Double.
 DECIMALS = 8
 _UNITS = 10**DECIMALS
+_SHOWN = 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +108,13 @@ class RerankService:
         limit = self.settings.timeout_ms
         deadline = arrived + min(limit, ask.timeout_ms or limit) / 1000.0
         name, reranker = self._model(ask.model)
+        if len(ask.documents) > self.settings.documents:
+            raise RequestFaultError(
+                HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+                f"the request has {len(ask.documents):,} documents, and at most "
+                f"{self.settings.documents:,} are taken; send fewer at once, or start the server "
+                "with a larger --max-documents",
+            )
         begun = time.perf_counter()
         reading = _read(ask, reranker, self.settings)
         read = time.perf_counter()
@@ -163,7 +171,7 @@ class RerankService:
         if name not in self.models:
             raise RequestFaultError(
                 HTTPStatus.NOT_FOUND,
-                f"the model {name!r} is not served; there are {', '.join(self.models)}",
+                f"the model {name[:_SHOWN]!r} is not served; there are {', '.join(self.models)}",
             )
         return name, self.models[name]
 
@@ -185,12 +193,15 @@ def _read(ask: Ask, reranker: Reranker, settings: ServeSettings) -> _Reading:
         raise unprocessable(_no_ids(settings, reranker.name))
     for place, document in enumerate(ask.documents):
         identifier = _id(ask, document, settings) if reranker.store is not None else None
-        if identifier is not None:
-            ids[place] = identifier
         if isinstance(document, str):
-            texts.append(None if identifier is not None else document)
+            text = None if identifier is not None else document
         else:
-            texts.append(_text(document, place, ask, reranker, identifier is not None))
+            text = _text(document, place, ask, reranker, identifier is not None)
+        texts.append(text)
+        # Stored is the title: not what rank_fields asks for.
+        if identifier is not None and (text is None or not ask.rank_fields):
+            ids[place] = identifier
+    _require_rank_fields(ask, ids)
     positions = np.full(len(texts), -1, dtype=np.int64)
     if ids and reranker.store is not None:
         positions[list(ids)] = reranker.store.find(list(ids.values()))
@@ -230,6 +241,18 @@ def _text(
             f"'text', with texts in what the model reads ({', '.join(reranker.reads.fields)}), or "
             "with those fields that rank_fields names"
         ) from None
+
+
+def _require_rank_fields(ask: Ask, ids: Mapping[int, str]) -> None:
+    """Fields that no object has were written wrongly, unless stored features stand for them."""
+    objects = [document for document in ask.documents if not isinstance(document, str)]
+    asked = ask.rank_fields or ()
+    if not objects or not asked or ids or any(name in one for one in objects for name in asked):
+        return
+    raise unprocessable(
+        f"no document has one of the rank_fields {', '.join(asked)[:_SHOWN]}; the first has "
+        f"{', '.join(objects[0])[:_SHOWN] or 'none at all'}"
+    )
 
 
 def _field(document: Mapping[str, Any], name: str, place: int) -> str:

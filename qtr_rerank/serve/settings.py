@@ -23,8 +23,8 @@ class ServeSettings:
     `concurrency` requests are scored at once, each on `threads` threads; `queue` more may wait, and
     what comes then is refused (429). Requests that wait are scored together, `batch` documents at
     most; 1 scores each alone. `timeout_ms` is the longest that a request may take, waiting
-    included; `body_bytes` the largest body. `api_keys`, where there are any, are asked for;
-    `log_queries` puts the queries into the log.
+    included; `body_bytes` and `documents` bound a request's size. `api_keys`, where there are any,
+    are asked for; `log_queries` puts the queries into the log.
     """
 
     models: tuple[tuple[str, str], ...] = (("match", "match"),)
@@ -37,6 +37,7 @@ class ServeSettings:
     batch: int = BLOCK
     timeout_ms: float = 10_000.0
     body_bytes: int = 32 * MEGABYTE
+    documents: int = 100_000
     api_keys: tuple[str, ...] = ()
     log_queries: bool = False
 

@@ -11,13 +11,15 @@ from typing import Any
 from qtr_rerank.serve.service import Answer, Ask
 from qtr_rerank.serve.wire import RerankRequest, TeiRequest, parse
 
+# As TEI writes them (its OpenAPI document has them in small letters). It has none for a key.
 _TEI_TYPES = {
-    HTTPStatus.BAD_REQUEST: "validation",
-    HTTPStatus.UNAUTHORIZED: "unauthorized",
-    HTTPStatus.NOT_FOUND: "validation",
-    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "validation",
-    HTTPStatus.UNPROCESSABLE_ENTITY: "validation",
-    HTTPStatus.TOO_MANY_REQUESTS: "overloaded",
+    HTTPStatus.BAD_REQUEST: "Validation",
+    HTTPStatus.UNAUTHORIZED: "Unauthorized",
+    HTTPStatus.NOT_FOUND: "Validation",
+    HTTPStatus.METHOD_NOT_ALLOWED: "Validation",
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "Validation",
+    HTTPStatus.UNPROCESSABLE_ENTITY: "Validation",
+    HTTPStatus.TOO_MANY_REQUESTS: "Overloaded",
 }
 
 
@@ -97,7 +99,7 @@ def _write_tei(answer: Answer, request: TeiRequest, _: str) -> str:
 
 
 def _tei_fault(status: HTTPStatus, message: str) -> dict[str, Any]:
-    return {"error": message, "error_type": _TEI_TYPES.get(status, "backend")}
+    return {"error": message, "error_type": _TEI_TYPES.get(status, "Backend")}
 
 
 COHERE_V1 = Shape("cohere-v1", _read_cohere, _write_cohere("1"), _cohere_fault)

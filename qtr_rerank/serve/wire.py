@@ -6,6 +6,7 @@ Formats: Cohere's rerank v1 and v2, Jina's, and that of Hugging Face's text-embe
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Annotated, Any, TypeVar
 
@@ -63,7 +64,7 @@ class TeiRequest(_Body):
     """What TEI's /rerank is asked."""
 
     query: str
-    texts: list[str]
+    texts: Annotated[list[str], Field(min_length=1)]
     raw_scores: bool | None = Field(False, description="Logits in place of probabilities.")
     return_text: bool | None = Field(False, description="Give the texts back.")
 
@@ -184,9 +185,15 @@ def _first_error(error: ValidationError) -> str:
     name = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place)
     if first["type"] == "missing":
         return f"{name.lstrip('.')} is missing; it is required"
-    value = repr(first["input"])
+    value = json.dumps(first["input"], ensure_ascii=False, default=str)
     shown = value if len(value) <= _SHOWN else value[:_SHOWN] + "..."
-    expected = "a text or an object" if len(place) < len(first["loc"]) else _expected(first["msg"])
+    expected = _expected(first["msg"])
+    if first["type"] == "too_short":
+        expected = "one at least"
+    elif not place:
+        expected = "a JSON object"
+    elif len(place) < len(first["loc"]):
+        expected = "a text or an object"
     return f"{name.lstrip('.') or 'the body'} is {shown}; expected {expected}"
 
 
