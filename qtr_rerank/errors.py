@@ -45,7 +45,7 @@ class MissingExtraError(QtrError):
     def __init__(self, feature: str, extra: str) -> None:
         super().__init__(
             f"{feature} needs the optional dependencies '{extra}'; "
-            f"install them with: pip install 'qtr-rerank[{extra}]'"
+            f"install them with: pip install 'qtr-rerank[{extra}]' (in a clone: '.[{extra}]')"
         )
 
 

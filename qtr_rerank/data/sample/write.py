@@ -20,10 +20,12 @@ class SamplePaths:
     catalog: Path
     judgments: Path
     queries: Path
+    pairs: Path
 
 
 def write_sample(folder: Path, seed: int = 7) -> SamplePaths:
-    """Write `catalog.jsonl`, `judgments.csv` (query,docid,rating), `queries.csv` (query,kind).
+    """Write `catalog.jsonl`, `judgments.csv` (query,docid,rating), `queries.csv` (query,kind) and
+    `pairs.csv`, the judgments with titles (query,title,relevance).
 
     The folder is made where it is missing; files of these names in it are replaced. The bytes
     depend on the seed alone.
@@ -31,7 +33,12 @@ def write_sample(folder: Path, seed: int = 7) -> SamplePaths:
     folder.mkdir(parents=True, exist_ok=True)
     catalog = sample_catalog(seed)
     judged = sample_judgments(catalog)
-    paths = SamplePaths(folder / "catalog.jsonl", folder / "judgments.csv", folder / "queries.csv")
+    paths = SamplePaths(
+        folder / "catalog.jsonl",
+        folder / "judgments.csv",
+        folder / "queries.csv",
+        folder / "pairs.csv",
+    )
     with paths.catalog.open("w", encoding="utf-8", newline="\n") as file:
         file.writelines(_json_line(product) for product in catalog)
     _write_csv(
@@ -43,6 +50,12 @@ def write_sample(folder: Path, seed: int = 7) -> SamplePaths:
         paths.queries,
         ("query", "kind"),
         ((one.query, one.kind) for one in judged),
+    )
+    titles = {product.id: product.title for product in catalog}
+    _write_csv(
+        paths.pairs,
+        ("query", "title", "relevance"),
+        ((one.query, titles[id_], grade) for one in judged for id_, grade in one.ratings.items()),
     )
     return paths
 
