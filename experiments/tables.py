@@ -73,7 +73,7 @@ def figures(results: Path = ROOT / "results") -> str:
         *beside_rivals(results / "latency-rivals.json"),
         "`experiments/figures.sh` measures all of it again and writes `results/` and these tables. "
         "AUC: how often a relevant product (of the rating named) stands above another one. RR@10: "
-        "1 / rank of the first relevant one. R@100: share of the relevant ones among the first 100. "
+        "1 / rank of the first relevant one. R@100: share of the relevant ones in the first 100. "
         "Judged@10: share of the first ten that somebody judged; the others count as irrelevant in "
         "nDCG@10, but where it says that they are left out.",
     ]
