@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,11 +14,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from qtr_rerank.errors import CatalogIndexError, DataError, ScoringError, SettingsError
+from qtr_rerank.errors import CatalogIndexError, DataError, ScoringError
 from qtr_rerank.records import Ranked
-from qtr_rerank.rerank.blend import blended, require_weights
+from qtr_rerank.rerank.blend import blended
 from qtr_rerank.rerank.cascade import BLOCK, RETRIEVE, passed, prior_penalty
 from qtr_rerank.rerank.documents import Document, id_of, listed, signals_of, text_of
+from qtr_rerank.rerank.settings import RerankSettings
 from qtr_rerank.runtime.id_table import Positions
 from qtr_rerank.runtime.manifest import IndexManifest
 from qtr_rerank.runtime.scorer import Scorer
@@ -130,45 +130,23 @@ class Reranker:
         Raises DataError for a document that is none of these, naming the place, SettingsError for
         settings that cannot be met, and ScoringError where the model fails.
         """
-        return self._rerank(
-            query,
-            documents,
-            top_k,
-            min_score=min_score,
-            prior=prior,
-            blend=blend,
-            timeout_ms=timeout_ms,
-            fail_open=fail_open,
-            asked=time.perf_counter(),
-        )
+        wishes = RerankSettings(top_k, min_score, prior, blend or {}, timeout_ms, fail_open)
+        return self._rerank(query, documents, wishes, time.perf_counter())
 
     def _rerank(
-        self,
-        query: str,
-        documents: Iterable[Document],
-        top_k: int | None,
-        *,
-        min_score: float | None,
-        prior: float,
-        blend: Mapping[str, float] | None,
-        timeout_ms: float | None,
-        fail_open: bool,
-        asked: float,
+        self, query: str, documents: Iterable[Document], wishes: RerankSettings, asked: float
     ) -> list[Ranked]:
         """`rerank`, asked for at that reading of `time.perf_counter`."""
-        _require(query, top_k, min_score, timeout_ms, prior)
-        require_weights(blend or {})
-        deadline = _deadline(timeout_ms, asked)
+        _require_query(query)
         documents = listed(documents)
         titles = [text_of(document, place, self.reads) for place, document in enumerate(documents)]
         ids = [id_of(document, place) for place, document in enumerate(documents)]
-        signals = signals_of(documents, blend or {})
-        logits = self._logits(query, titles, None, deadline, fail_open)
-        logits = with_prior(logits, prior)
+        signals = signals_of(documents, wishes.blend)
+        logits = self._logits(query, titles, None, wishes, asked)
         scores = self.probabilities(logits)
-        if blend:
-            scores = blended(scores, signals, blend)
-        return self._ranked(scores, logits, ids, documents, top_k, min_score)
+        if wishes.blend:
+            scores = blended(scores, signals, wishes.blend)
+        return self._ranked(scores, logits, ids, documents, wishes)
 
     def rerank_ids(
         self,
@@ -186,17 +164,17 @@ class Reranker:
         Raises UnknownIdError naming the first id that the index lacks, CatalogIndexError where
         this reranker was loaded without an index.
         """
-        _require(query, top_k, min_score, timeout_ms, prior)
-        deadline = _deadline(timeout_ms, time.perf_counter())
+        asked = time.perf_counter()
+        wishes = RerankSettings(top_k, min_score, prior, {}, timeout_ms, fail_open)
+        _require_query(query)
         ids = _id_list(ids)
         if self._store is None:
             raise CatalogIndexError(
                 "rerank_ids needs stored titles; load with Reranker.load(name, index=FOLDER)"
             )
         positions = self._store.positions(ids)
-        logits = self._logits(query, [None] * len(ids), positions, deadline, fail_open)
-        logits = with_prior(logits, prior)
-        return self._ranked(self.probabilities(logits), logits, ids, ids, top_k, min_score)
+        logits = self._logits(query, [None] * len(ids), positions, wishes, asked)
+        return self._ranked(self.probabilities(logits), logits, ids, ids, wishes)
 
     def rerank_many(
         self,
@@ -214,20 +192,10 @@ class Reranker:
 
         `progress` is called after each with the number done so far.
         """
+        wishes = RerankSettings(top_k, min_score, prior, blend or {}, timeout_ms, fail_open)
         answers: list[list[Ranked]] = []
         for query, documents in requests:
-            answers.append(
-                self.rerank(
-                    query,
-                    documents,
-                    top_k,
-                    min_score=min_score,
-                    prior=prior,
-                    blend=blend,
-                    timeout_ms=timeout_ms,
-                    fail_open=fail_open,
-                )
-            )
+            answers.append(self._rerank(query, documents, wishes, time.perf_counter()))
             if progress is not None:
                 progress(len(answers))
         return answers
@@ -245,19 +213,10 @@ class Reranker:
         fail_open: bool = False,
     ) -> list[Ranked]:
         """`rerank` in a thread of asyncio's, so that the event loop goes on meanwhile."""
-        return await asyncio.to_thread(
-            self._rerank,
-            query,
-            documents,
-            top_k,
-            min_score=min_score,
-            prior=prior,
-            blend=blend,
-            timeout_ms=timeout_ms,
-            fail_open=fail_open,
-            # The thread may have to wait for its turn.
-            asked=time.perf_counter(),
-        )
+        wishes = RerankSettings(top_k, min_score, prior, blend or {}, timeout_ms, fail_open)
+        # From now on: the thread may have to wait for its turn.
+        asked = time.perf_counter()
+        return await asyncio.to_thread(self._rerank, query, documents, wishes, asked)
 
     def logits(
         self,
@@ -341,16 +300,18 @@ class Reranker:
         query: str,
         titles: Sequence[str | None],
         positions: Positions | None,
-        deadline: float | None,
-        fail_open: bool,
+        wishes: RerankSettings,
+        asked: float,
     ) -> NDArray[np.float32]:
+        """Logits less the prior's part; NaN for what was not scored."""
         try:
-            return self.logits(query, titles, positions, deadline=deadline)
+            logits = self.logits(query, titles, positions, deadline=wishes.deadline(asked))
         except ScoringError:
-            if not fail_open:
+            if not wishes.fail_open:
                 raise
             _LOG.exception("%s failed; the documents keep the order given", self.name)
             return np.full(len(titles), np.nan, dtype=np.float32)
+        return with_prior(logits, wishes.prior)
 
     def _ranked(
         self,
@@ -358,13 +319,12 @@ class Reranker:
         logits: NDArray[np.float32],
         ids: Sequence[str],
         documents: Sequence[Any],
-        top_k: int | None,
-        min_score: float | None,
+        wishes: RerankSettings,
     ) -> list[Ranked]:
         order = order_of(scores, logits)
         scored = ~np.isnan(logits)
-        if min_score is not None:
-            order = order[(scores[order] >= min_score) | ~scored[order]]
+        if wishes.min_score is not None:
+            order = order[(scores[order] >= wishes.min_score) | ~scored[order]]
         return [
             Ranked(
                 id=ids[place],
@@ -377,7 +337,7 @@ class Reranker:
                 stage=self.name if scored[place] else RETRIEVE,
                 document=documents[place],
             )
-            for rank, place in enumerate(order[:top_k].tolist(), start=1)
+            for rank, place in enumerate(order[: wishes.top_k].tolist(), start=1)
         ]
 
 
@@ -412,29 +372,9 @@ def order_of(scores: NDArray[np.float64], logits: NDArray[np.float32]) -> Positi
     return order
 
 
-def _require(
-    query: str,
-    top_k: int | None,
-    min_score: float | None,
-    timeout_ms: float | None,
-    prior: float,
-) -> None:
+def _require_query(query: str) -> None:
     if not isinstance(query, str):
         raise DataError(f"the query is {query!r}; expected a text")
-    if top_k is not None and not (isinstance(top_k, int | np.integer) and top_k >= 0):
-        raise DataError(f"top_k is {top_k!r}; expected 0 or more, or None for all documents")
-    if min_score is not None and not (_is_number(min_score) and 0.0 <= min_score <= 1.0):
-        raise SettingsError(f"min_score is {min_score!r}; expected a probability, 0 to 1, or None")
-    if not (_is_number(prior) and 0.0 <= prior < math.inf):
-        raise SettingsError(f"prior is {prior!r}; expected 0 or more")
-    if timeout_ms is not None and not (_is_number(timeout_ms) and 0.0 <= timeout_ms < math.inf):
-        raise SettingsError(
-            f"timeout_ms is {timeout_ms!r}; expected 0 or more, or None for no limit"
-        )
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float | np.number)
 
 
 def _id_list(ids: Iterable[str]) -> list[str]:
@@ -445,7 +385,3 @@ def _id_list(ids: Iterable[str]) -> list[str]:
         if not isinstance(one, str):
             raise DataError(f"id {place} is {one!r}; expected a text, as in the catalog")
     return given
-
-
-def _deadline(timeout_ms: float | None, asked: float) -> float | None:
-    return None if timeout_ms is None else asked + timeout_ms / 1000.0
