@@ -97,8 +97,8 @@ def install(
     say search_pipeline=NAME, unless --index makes it their default, and
     ext.rerank.query_context.query_text.
     """
+    from qtr_rerank.opensearch.cluster import remembered
     from qtr_rerank.opensearch.install import install as make
-    from qtr_rerank.opensearch.install import remembered
     from qtr_rerank.opensearch.wiring import Wiring
     from qtr_rerank.settings import api_keys_from
 

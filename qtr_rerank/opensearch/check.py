@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from qtr_rerank.opensearch.api import Api, RefusedError
-from qtr_rerank.opensearch.install import (
+from qtr_rerank.opensearch.cluster import (
     Installed,
     cluster_settings,
     default_pipelines,

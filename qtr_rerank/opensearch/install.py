@@ -10,11 +10,20 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from qtr_rerank.errors import EngineUnavailableError, SettingsError
 from qtr_rerank.opensearch.api import Api
+from qtr_rerank.opensearch.cluster import (
+    DEFAULT_PIPELINE,
+    Installed,
+    cluster_settings,
+    default_pipelines,
+    has_field,
+    installed,
+    is_on,
+    named,
+)
 from qtr_rerank.opensearch.wiring import (
     BEFORE,
     KEY_DIGITS,
@@ -35,60 +44,7 @@ from qtr_rerank.opensearch.wiring import (
 
 _DEPLOY_SECONDS = 60.0
 _POLL_SECONDS = 0.25
-_DEFAULT_PIPELINE = "index.search.default_pipeline"
-# No more than one of a name is ours, but another's may bear it, too.
-_MANY = 100
 _NONE_YET = "<made by the request before>"
-
-
-@dataclass(frozen=True, slots=True)
-class Installed:
-    """What is in OpenSearch under one name: ids, None where there is none; and what is noted.
-
-    `record` is the name's own, `others` those of other names, `before` what the cluster's settings
-    were before the first of them.
-    """
-
-    connector_id: str | None
-    connector: Mapping[str, Any]
-    model_id: str | None
-    record: dict[str, Any]
-    others: tuple[dict[str, Any], ...]
-    before: dict[str, Any]
-
-
-def installed(api: Api, name: str) -> Installed:
-    """What `install` has left under `name`. Raises SettingsError where others bear the name."""
-    connector_id, connector = None, {}
-    for hit in _found(api, "connectors", name):
-        if hit["_source"].get("description") != MADE:
-            raise SettingsError(
-                f"OpenSearch has a connector {name!r} that 'qtr opensearch install' did not make; "
-                "choose another --name"
-            )
-        connector_id, connector = hit["_id"], hit["_source"]
-    persistent, _ = cluster_settings(api)
-    records = {
-        key.removeprefix(RECORD): json.loads(value)
-        for key, value in persistent.items()
-        if key.startswith(RECORD)
-    }
-    record = records.pop(name, {})
-    before = json.loads(persistent.get(BEFORE, "{}"))
-    models = [
-        hit["_id"]
-        for hit in _found(api, "models", name)
-        if connector_id is not None and hit["_source"].get("connector_id") == connector_id
-    ]
-    model_id = models[0] if models else None
-    return Installed(connector_id, connector, model_id, record, tuple(records.values()), before)
-
-
-def remembered(api: Api, name: str) -> dict[str, Any]:
-    """The settings of `Wiring` that `name` was installed with, but its key; {} if it was not."""
-    record = json.loads(cluster_settings(api)[0].get(RECORD + name, "{}"))
-    wiring: dict[str, Any] = record.get("wiring", {})
-    return wiring
 
 
 def install(api: Api, wiring: Wiring) -> list[str]:
@@ -119,7 +75,7 @@ def remove(api: Api, name: str) -> list[str]:
         _change(api, changes, f"deleted pipeline {name}", "DELETE", f"/_search/pipeline/{name}")
     _delete_model(api, there.model_id, changes)
     # OpenSearch makes a group for a model, and leaves it when the model goes.
-    for group in _found(api, "model_groups", name):
+    for group in named(api, "model_groups", name):
         if group["_source"].get("description") == MADE:
             path = f"/_plugins/_ml/model_groups/{group['_id']}"
             _change(api, changes, f"deleted model group {group['_id']}", "DELETE", path)
@@ -135,27 +91,6 @@ def remove(api: Api, name: str) -> list[str]:
     return changes
 
 
-def cluster_settings(api: Api) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What is set persistently, and what holds (transient before persistent before default)."""
-    layers = api.get("/_cluster/settings?include_defaults=true&flat_settings=true")
-    persistent = dict(layers.get("persistent", {}))
-    return persistent, {**layers.get("defaults", {}), **persistent, **layers.get("transient", {})}
-
-
-def default_pipelines(api: Api, index: str) -> dict[str, str | None]:
-    """The default pipeline of each index behind a name or alias, None where there is none."""
-    answer = api.get(f"/{index}/_settings/{_DEFAULT_PIPELINE}?flat_settings=true") or {}
-    concrete = api.get(f"/{index}") or {}
-    return {
-        name: answer.get(name, {}).get("settings", {}).get(_DEFAULT_PIPELINE) for name in concrete
-    }
-
-
-def is_on(value: Any) -> bool:
-    """A setting of yes or no, which OpenSearch gives as text."""
-    return str(value).lower() == "true"
-
-
 def _require_plugins(api: Api) -> None:
     plugins = {row["component"] for row in api.get("/_cat/plugins?format=json")}
     missing = {"opensearch-ml", "opensearch-neural-search"} - plugins
@@ -164,13 +99,6 @@ def _require_plugins(api: Api) -> None:
             f"the cluster lacks {' and '.join(sorted(missing))}; install them on each node with "
             "'opensearch-plugin install', or use a distribution that has them (the official image)"
         )
-
-
-def _found(api: Api, kind: str, name: str) -> list[dict[str, Any]]:
-    query = {"query": {"term": {"name.keyword": name}}, "size": _MANY}
-    answer = api.get(f"/_plugins/_ml/{kind}/_search", query)
-    hits: list[dict[str, Any]] = answer["hits"]["hits"] if answer else []
-    return hits
 
 
 def _change(
@@ -184,15 +112,6 @@ def _change(
     answer = api.change(what, method, path, body)
     changes.append(what)
     return answer
-
-
-def has_field(mapping: Mapping[str, Any], field: str) -> bool:
-    """Whether a mapping knows a field, such as "title" or "title.keyword"."""
-    first, _, rest = field.partition(".")
-    found = mapping.get("properties", {}).get(first)
-    if found is None:
-        return False
-    return not rest or has_field(found, rest) or rest in found.get("fields", {})
 
 
 def _require_fields(api: Api, wiring: Wiring) -> None:
@@ -441,9 +360,9 @@ def _restore_indices(
 
     One that names a pipeline which is gone could not be searched, whoever gave it the name.
     """
-    path = f"/_all/_settings/{_DEFAULT_PIPELINE}?flat_settings=true&expand_wildcards=all"
+    path = f"/_all/_settings/{DEFAULT_PIPELINE}?flat_settings=true&expand_wildcards=all"
     for index, found in (api.get(path) or {}).items():
-        if found["settings"].get(_DEFAULT_PIPELINE) == name:
+        if found["settings"].get(DEFAULT_PIPELINE) == name:
             default = (before or {}).get(index)
             gone = default not in (None, "_none") and not api.get(f"/_search/pipeline/{default}")
             _set_default(api, index, None if gone else default, changes)
@@ -451,7 +370,7 @@ def _restore_indices(
 
 def _set_default(api: Api, index: str, pipeline: str | None, changes: list[str]) -> None:
     said = f"default pipeline of index {index}: {pipeline or 'none'}"
-    body = {_DEFAULT_PIPELINE: pipeline}
+    body = {DEFAULT_PIPELINE: pipeline}
     _change(api, changes, said, "PUT", f"/{index}/_settings", body)
 
 
