@@ -56,8 +56,8 @@ def _cluster(command: Command) -> Command:
     "--field",
     "fields",
     multiple=True,
-    help="What is read of each hit, repeatable: texts, one after the other.  "
-    "[default: title, or id with --ids]",
+    help="What is read of each hit. Repeatable, but OpenSearch puts no space between several: one "
+    "field that holds all is better.  [default: title, or id with --ids]",
 )
 @click.option(
     "--ids/--no-ids", default=None, help="The field holds ids of the server's --index, or texts."
