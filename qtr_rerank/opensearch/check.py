@@ -71,7 +71,6 @@ def check(
         )
         return
     yield _deployed(api, there.model_id)
-    counted = _count(endpoint)
     answers = _probe(api, there.model_id, endpoint, there.connector)
     yield answers
     pipeline = (api.get(f"/_search/pipeline/{name}") or {}).get(name)
@@ -79,7 +78,7 @@ def check(
     yield fault or Finding(f"search pipeline {name} reranks by model {there.model_id}")
     if pipeline is None or not answers.is_well:
         return
-    if counted is None:
+    if _count(endpoint) is None:
         yield Finding(
             f"the server's counter at {_base(endpoint)}/metrics is not reached from here (the "
             "nodes reach it): whether a search calls the server is seen by its scores alone"
