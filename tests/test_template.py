@@ -163,7 +163,7 @@ def test_a_reranker_reads_products_by_the_template_and_texts_as_they_are(
     assert logits[4] == pytest.approx(logits[5], abs=1e-4)
     assert logits[0] > logits[5] + 0.01
     with pytest.raises(DataError, match=r"document 0 .* brand, title"):
-        Reranker(scorer).rerank("hose", [{"title": "Hose", "brand": 7}])
+        Reranker(scorer).rerank("hose", [{"title": "Hose", "brand": ["Acme"]}])
 
 
 def test_an_index_stores_what_the_template_reads(brand_first: Artifact, tmp_path: Path) -> None:
