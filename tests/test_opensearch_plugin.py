@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import signal
 import socket
+import ssl
 import threading
-import urllib.request
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.client import HTTPConnection
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import pytest
+import trustme
 from click.testing import CliRunner
+from werkzeug import Request, Response
+from werkzeug.serving import make_server
 
 from experiments.server_process import Running, running_server
 from experiments.whole_catalog import measured
@@ -362,33 +367,74 @@ def _free_port() -> int:
 
 
 @contextmanager
-def _proxy(url: str, metrics: str) -> Iterator[str]:
-    """What a company may have before the server: all is handed on, but for its /metrics."""
+def _proxy(
+    url: str,
+    metrics: str | None = None,
+    tls: ssl.SSLContext | None = None,
+    login: str | None = None,
+) -> Iterator[int]:
+    """The port of what a company may have before a server. All is handed on, but `metrics`: "403",
+    or a page of its own; and with `login` what does not bring it.
+    """
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            body = b"<html>the company</html>"
-            self.send_response(403 if metrics == "403" else 200)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+    @Request.application
+    def hand_on(request: Request) -> Response:
+        if login is not None and request.headers.get("Authorization") != f"Basic {login}":
+            return Response("{}", 401, content_type="application/json")
+        if metrics is not None and request.path == "/metrics":
+            return Response("<html>the company</html>", 403 if metrics == "403" else 200)
+        kept = ("Content-Type", "Authorization") if login is None else ("Content-Type",)
+        headers = {name: request.headers[name] for name in kept if name in request.headers}
+        with closing(HTTPConnection(urlsplit(url).netloc, timeout=60)) as connection:
+            connection.request(request.method, request.full_path, request.data or None, headers)
+            answer = connection.getresponse()
+            kind = answer.headers["Content-Type"]
+            return Response(answer.read(), answer.status, content_type=kind)
 
-        def do_POST(self) -> None:
-            length = int(self.headers["Content-Length"])
-            headers = {key: value for key, value in self.headers.items() if key != "Host"}
-            asked = urllib.request.Request(url + self.path, self.rfile.read(length), headers)
-            with urllib.request.urlopen(asked) as answer:
-                body = answer.read()
-                self.send_response(answer.status)
-                self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as proxy:
-        threading.Thread(target=proxy.serve_forever).start()
-        yield f"http://127.0.0.1:{proxy.server_port}"
+    proxy = make_server("127.0.0.1", 0, hand_on, threaded=True, ssl_context=tls)
+    running = threading.Thread(target=proxy.serve_forever)
+    running.start()
+    try:
+        yield proxy.server_port
+    finally:
         proxy.shutdown()
+        running.join()
+        proxy.server_close()
+
+
+def test_a_cluster_behind_tls_and_a_login(
+    opensearch_settings: OpenSearchSettings,
+    server: Running,
+    qtr: Qtr,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost").configure_cert(tls)
+    login = base64.b64encode(b"admin:a secret").decode()
+    with _proxy(opensearch_settings.url, tls=tls, login=login) as port:
+        at = ("--url", f"https://localhost:{port}", "--user", "admin")
+        monkeypatch.setenv("OPENSEARCH_PASSWORD", "a secret")
+        with pytest.raises(QtrError, match=r"certificate that is not trusted .*OPENSEARCH_CA"):
+            qtr("check", *at)
+        trusted = (*at, "--ca", str(tmp_path / "ca.pem"))
+        qtr("install", *trusted, "--server", server.url)
+        assert _wrong(qtr("check", *trusted)) == []
+        monkeypatch.setenv("OPENSEARCH_PASSWORD", "a guess")
+        with pytest.raises(QtrError, match="does not accept the login") as refused:
+            qtr("check", *trusted)
+        assert "a guess" not in str(refused.value)
+        # The environment says the same.
+        monkeypatch.setenv("OPENSEARCH_USER", "admin")
+        monkeypatch.setenv("OPENSEARCH_PASSWORD", "a secret")
+        monkeypatch.setenv("OPENSEARCH_CA", str(tmp_path / "ca.pem"))
+        monkeypatch.setenv("OPENSEARCH_URL", f"https://localhost:{port}")
+        assert qtr("remove")[0].startswith("deleted pipeline")
+        for name in ("URL", "USER", "PASSWORD", "CA"):
+            monkeypatch.delenv(f"OPENSEARCH_{name}")
+        monkeypatch.setenv("OPENSEARCH_URL", opensearch_settings.url)
 
 
 class TestFaults:
@@ -457,8 +503,8 @@ class TestFaults:
         self, qtr: Qtr, server: Running, index: str, metrics: str
     ) -> None:
         """Behind a proxy that keeps /metrics to itself, or answers with a page of its own."""
-        with _proxy(server.url, metrics) as url:
-            qtr("install", "--server", url)
+        with _proxy(server.url, metrics) as port:
+            qtr("install", "--server", f"http://127.0.0.1:{port}")
             assert _wrong(qtr("check", "--index", index, "--query", QUERY)) == []
 
     def test_the_address_is_not_trusted(self, wired: Qtr, client: Any, server: Running) -> None:
