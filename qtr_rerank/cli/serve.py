@@ -41,6 +41,12 @@ import click
     show_default=True,
     help="Requests that wait are scored together, so many documents at most; 1: each alone.",
 )
+@click.option(
+    "--cache",
+    default=50_000,
+    show_default=True,
+    help="Titles whose features each model keeps, for texts that come again; 0: none.",
+)
 @click.option("--threads", default=1, show_default=True, help="Of each request.")
 @click.option(
     "--timeout-ms",
@@ -69,6 +75,7 @@ def serve(
     concurrency: int,
     queue: int,
     batch: int,
+    cache: int,
     threads: int,
     timeout_ms: float,
     max_body: int,
@@ -99,6 +106,7 @@ def serve(
         concurrency=concurrency,
         queue=queue,
         batch=batch,
+        cache=cache,
         timeout_ms=timeout_ms,
         body_bytes=max_body * MEGABYTE,
         documents=max_documents,

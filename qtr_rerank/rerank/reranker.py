@@ -19,6 +19,7 @@ from qtr_rerank.rerank.blend import blended
 from qtr_rerank.rerank.cascade import BLOCK, RETRIEVE, passed, prior_penalty
 from qtr_rerank.rerank.documents import Document, id_of, listed, signals_of, text_of
 from qtr_rerank.rerank.settings import RerankSettings
+from qtr_rerank.rerank.title_cache import TitleCache
 from qtr_rerank.runtime.id_table import Positions
 from qtr_rerank.runtime.manifest import IndexManifest
 from qtr_rerank.runtime.scorer import Scorer
@@ -29,6 +30,9 @@ from qtr_rerank.template import ProductText
 __all__ = ["Document", "Reranker"]
 
 _LOG = logging.getLogger(__name__)
+# Of a logit. What is beyond depends on the titles that one was read with, and equal titles would
+# not keep the order given.
+_DECIMALS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,22 +54,34 @@ class Reranker:
     With an index, `rerank_ids` uses the stored title features: titles are not read again.
     """
 
-    def __init__(self, scorer: Scorer, store: TitleStore | None = None) -> None:
+    def __init__(
+        self, scorer: Scorer, store: TitleStore | None = None, cache: TitleCache | None = None
+    ) -> None:
         self.name = scorer.name
         self._scorer = scorer
         self._store = store
+        self._cache = cache
         self._features = store.features(scorer.name) if store is not None else {}
 
     @classmethod
     def load(
-        cls, name_or_folder: str | Path, *, index: str | Path | None = None, threads: int = 1
+        cls,
+        name_or_folder: str | Path,
+        *,
+        index: str | Path | None = None,
+        threads: int = 1,
+        cache: int = 0,
     ) -> Reranker:
         """Load a model by name (see `qtr models`) or folder, and the stored titles of `index`.
 
+        With `cache` what was read of so many titles is kept, and a title that comes again is not
+        read again: some 2.5 kB each for `match`, less for the others.
         Raises ArtifactError for an unknown or damaged model, CatalogIndexError where the index
         was made with another model than this one.
         """
-        reranker = cls(Scorer.load(name_or_folder, threads))
+        reranker = cls(
+            Scorer.load(name_or_folder, threads), cache=TitleCache(cache) if cache else None
+        )
         return reranker if index is None else reranker.with_index(index)
 
     def with_index(self, index: str | Path) -> Reranker:
@@ -80,7 +96,7 @@ class Reranker:
                 f"{index} was made with {scorer.name} {(made_with or 'not at all')[:12]}, this one "
                 f"is {scorer.fingerprint[:12]}; index the catalog again"
             )
-        return type(self)(scorer, TitleStore.open(Path(index) / "store"))
+        return type(self)(scorer, TitleStore.open(Path(index) / "store"), self._cache)
 
     @property
     def reads(self) -> ProductText:
@@ -232,8 +248,8 @@ class Reranker:
 
         `positions` (titles,) say where the stored features of a document are, which are then used
         in place of its title; -1 where there are none. `deadline` is a reading of
-        `time.perf_counter`. Documents are scored in the order given, a block at a time. To a query
-        without words all are alike, 0.
+        `time.perf_counter`. Documents are scored in the order given, a block at a time, and to four
+        decimals. To a query without words all are alike, 0.
         """
         found = np.full(len(titles), np.nan, dtype=np.float32)
         if passed(deadline):
@@ -250,7 +266,7 @@ class Reranker:
             places = wanted[start : start + BLOCK]
             features = self._block(titles, places, stored[places])
             found[places] = self._scorer.score(query_features, features)
-        return found
+        return np.round(found, _DECIMALS)
 
     def logits_together(self, requests: Sequence[Request]) -> list[NDArray[np.float32]]:
         """`logits` of each of several small requests, whose texts are read together.
@@ -272,7 +288,7 @@ class Reranker:
                 query_features = {name: rows[place : place + 1] for name, rows in queries.items()}
                 title_features = {name: rows[start:end] for name, rows in features.items()}
                 found[wanted[start:end]] = self._scorer.score(query_features, title_features)
-        return np.split(found, ends[:-1])
+        return np.split(np.round(found, _DECIMALS), ends[:-1])
 
     def _block(
         self, titles: Sequence[str | None], places: Positions, positions: Positions
@@ -281,7 +297,9 @@ class Reranker:
         kept = positions >= 0
         if kept.all():
             return {name: rows[positions] for name, rows in self._features.items()}
-        read = self._scorer.encode_titles([titles[place] or "" for place in places[~kept].tolist()])
+        texts = [titles[place] or "" for place in places[~kept].tolist()]
+        encode = self._scorer.encode_titles
+        read = encode(texts) if self._cache is None else self._cache.features(texts, encode)
         if not kept.any():
             return read
         mixed: Arrays = {}

@@ -85,7 +85,7 @@ class RerankService:
         indexed = IndexManifest.load(settings.index).models if settings.index else {}
         self.models: dict[str, Reranker] = {}
         for name, artifact in settings.models:
-            reranker = Reranker.load(artifact, threads=settings.threads)
+            reranker = Reranker.load(artifact, threads=settings.threads, cache=settings.cache)
             if settings.index and reranker.name in indexed:
                 reranker = reranker.with_index(settings.index)
             self.models[name] = reranker

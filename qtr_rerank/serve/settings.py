@@ -20,6 +20,8 @@ class ServeSettings:
     With `index`, documents may be ids of its products: objects that hold one under a name of
     `id_fields`, or texts that begin with `id_prefix`.
 
+    What was read of `cache` titles is kept by each model, for texts that come again; 0 keeps none.
+
     `concurrency` requests are scored at once, each on `threads` threads; `queue` more may wait, and
     what comes then is refused (429). Requests that wait are scored together, `batch` documents at
     most; 1 scores each alone. `timeout_ms` is the longest that a request may take, waiting
@@ -31,6 +33,7 @@ class ServeSettings:
     index: Path | None = None
     id_prefix: str = "id:"
     id_fields: tuple[str, ...] = ("id", "product_id")
+    cache: int = 50_000
     threads: int = 1
     concurrency: int = 2
     queue: int = 64
@@ -53,7 +56,9 @@ class ServeSettings:
             ("concurrency", 1),
             ("queue", 0),
             ("batch", 1),
+            ("cache", 0),
             ("body_bytes", 1),
+            ("documents", 1),
         ):
             if getattr(self, field) < least:
                 raise SettingsError(f"{field} is {getattr(self, field)}; expected {least} or more")

@@ -1,0 +1,124 @@
+"""Features of the titles read last: never wrong, never more than fit, and really kept."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from qtr_rerank import Reranker
+from qtr_rerank.errors import SettingsError
+from qtr_rerank.rerank.reranker import Request
+from qtr_rerank.rerank.title_cache import LONGEST, TitleCache
+from qtr_rerank.runtime.session import Arrays
+
+TITLES = ["Phone case, clear", "USB-C charger 20 W", "Garden hose 20 m", "", "Mug", "Phone case"]
+
+
+class Reading:
+    """Features that tell whose they are, and which titles were read."""
+
+    def __init__(self) -> None:
+        self.read: list[str] = []
+
+    def __call__(self, titles: Sequence[str]) -> Arrays:
+        self.read += titles
+        numbers = [float(title) for title in titles]
+        return {
+            "vector": np.array([[number, -number] for number in numbers]).reshape(-1, 2),
+            "ids": np.array(numbers, dtype=np.int32),
+        }
+
+
+def _is_right(titles: Sequence[str], features: Arrays) -> bool:
+    numbers = [float(title) for title in titles]
+    return (
+        features["ids"].tolist() == numbers
+        and features["vector"].tolist() == [[number, -number] for number in numbers]
+        and features["ids"].dtype == np.int32
+    )
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.integers(1, 6),
+    st.lists(st.lists(st.integers(0, 12).map(str), max_size=10), min_size=1, max_size=12),
+)
+def test_features_are_those_of_the_titles_whatever_was_asked_before(
+    capacity: int, requests: list[list[str]]
+) -> None:
+    cache, reading = TitleCache(capacity), Reading()
+    for titles in requests:
+        assert _is_right(titles, cache.features(titles, reading))
+        assert len(cache) <= capacity
+
+
+def test_a_title_that_comes_again_is_not_read_again() -> None:
+    cache, reading = TitleCache(3), Reading()
+    cache.features(["1", "2", "1"], reading)
+    cache.features(["2", "3", "1"], reading)
+    assert reading.read == ["1", "2", "3"]
+
+
+def test_the_title_that_was_used_least_recently_makes_room() -> None:
+    cache, reading = TitleCache(2), Reading()
+    for title in ("1", "2", "1", "3"):
+        cache.features([title], reading)
+    reading.read.clear()
+    cache.features(["1", "3"], reading)
+    assert reading.read == []
+    cache.features(["2"], reading)
+    assert reading.read == ["2"]
+
+
+def test_a_text_of_any_length_is_read_and_a_long_one_not_kept() -> None:
+    cache, reading = TitleCache(5), Reading()
+    long = "1".rjust(LONGEST + 1, "0")
+    for _ in range(2):
+        assert _is_right([long], cache.features([long], reading))
+    assert reading.read == [long, long]
+    assert len(cache) == 0
+
+
+def test_threads_share_a_cache() -> None:
+    cache = TitleCache(7)
+
+    def ask(number: int) -> bool:
+        titles = [str((number * step) % 23) for step in range(1, 9)]
+        return _is_right(titles, cache.features(titles, Reading()))
+
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(ask, range(2_000)))
+    assert len(cache) == 7
+
+
+@pytest.mark.parametrize("model", ["match", "bert-bilstm", "bert2dnn", "twin"])
+def test_a_model_scores_the_same_with_a_cache(model: str) -> None:
+    plain, cached = Reranker.load(model), Reranker.load(model, cache=4)
+    for titles in (TITLES, TITLES[::-1], TITLES[:2] * 3, [*TITLES[2:], "new"]):
+        for query in ("phone case", "hose"):
+            np.testing.assert_allclose(
+                cached.logits(query, titles), plain.logits(query, titles), atol=1e-4
+            )
+    (together,) = cached.logits_together([Request("mug", TITLES)])
+    np.testing.assert_allclose(together, plain.logits("mug", TITLES), atol=1e-4)
+
+
+def test_equal_titles_keep_their_order_also_where_one_is_kept() -> None:
+    for seed, padding in enumerate(
+        ("a", "a rather long title of ten words or so, with more of it")
+    ):
+        cached = Reranker.load("match", cache=100)
+        cached.logits("x", [padding, f"USB-C cable {seed}"])
+        documents = [f"usb-c CABLE {seed}", f"USB-C cable {seed}", f"usb-c cable {seed}"]
+        assert [hit.index for hit in cached.rerank("usb cable", documents)] == [0, 1, 2]
+
+
+@pytest.mark.parametrize("capacity", [-1, 0])
+def test_a_cache_for_nothing_is_refused(capacity: int) -> None:
+    with pytest.raises(SettingsError, match=f"for {capacity} titles; expected 1 or more"):
+        TitleCache(capacity)
