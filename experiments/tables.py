@@ -157,7 +157,7 @@ def two_ways_table(results: Path = ROOT / "results") -> str:
     return table(["", *header], rows) + (
         "\n\nA page of 10 hits, one client, the sample shop's 100 judged queries and Icecat's 22 "
         "development queries with something relevant, on two cores: "
-        "`python -m experiments.two_ways` (other work ran beside)."
+        "`python -m experiments.two_ways`."
     )
 
 
