@@ -75,7 +75,7 @@ endef
 # The stamps are touched last, so an installation that was cut short is taken up again.
 .venv/installed: pyproject.toml
 	$(need_python)
-	@echo "Installing into .venv (once; about 100 MB) ..."
+	@echo "Installing into .venv (once; about 450 MB) ..."
 	@"$(PYTHON)" -m venv .venv
 	@$(RUN) $(PIP) install --quiet -e .
 	@touch $@
