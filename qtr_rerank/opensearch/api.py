@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from opensearchpy import OpenSearch
 
 _HIDDEN = "***"
+_TRIES = 10
+_WAIT_SECONDS = 0.5
 
 
 class RefusedError(QtrError):
@@ -84,9 +87,22 @@ class Api:
             shown = f"\n{json.dumps(_without_key(body), indent=2)}" if body else ""
             self._say(f"{method} {path}{shown}")
             return None
-        answer = self._send(method, path, body)
+        answer = self._send_again(method, path, body)
         self._say(what)
         return answer
+
+    def _send_again(self, method: str, path: str, body: Mapping[str, Any] | None) -> Any:
+        """As often as ml-commons is in its own way: a search deploys a model, too, and whoever
+        writes its state second is refused. Nothing is changed by a request that is.
+        """
+        for _ in range(_TRIES - 1):
+            try:
+                return self._send(method, path, body)
+            except RefusedError as error:
+                if "version conflict" not in error.reason:
+                    raise
+                time.sleep(_WAIT_SECONDS)
+        return self._send(method, path, body)
 
     def _send(
         self, method: str, path: str, body: Mapping[str, Any] | None, *, handed_on: bool = False
