@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qtr_rerank.errors import CatalogIndexError, DataError
+from qtr_rerank.opensearch.cluster import DEFAULT_PIPELINE
 from qtr_rerank.records import Product
 from qtr_rerank.retrieve.client_opensearch import connect, engine_errors
 from qtr_rerank.retrieve.dense_opensearch import FIELD as VECTOR_FIELD
@@ -232,13 +233,14 @@ def _swap(client: OpenSearch, alias: str, index: str) -> list[str]:
 
 def _keep_default_pipeline(client: OpenSearch, alias: str, index: str) -> None:
     """Searches that were reranked ('qtr opensearch install --index') are so in the new version."""
-    setting = "index.search.default_pipeline"
     found = client.indices.get_settings(
-        index=alias, name=setting, params={"flat_settings": "true", "ignore_unavailable": "true"}
+        index=alias,
+        name=DEFAULT_PIPELINE,
+        params={"flat_settings": "true", "ignore_unavailable": "true"},
     )
-    pipelines = {one["settings"].get(setting) for one in found.values()} - {None}
+    pipelines = {one["settings"].get(DEFAULT_PIPELINE) for one in found.values()} - {None}
     if len(pipelines) == 1:
-        client.indices.put_settings(index=index, body={setting: pipelines.pop()})
+        client.indices.put_settings(index=index, body={DEFAULT_PIPELINE: pipelines.pop()})
 
 
 def _delete_older(client: OpenSearch, alias: str, kept: list[str]) -> None:
