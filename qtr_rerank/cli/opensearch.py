@@ -99,22 +99,21 @@ def install(
     """
     from qtr_rerank.opensearch.cluster import remembered
     from qtr_rerank.opensearch.install import install as make
-    from qtr_rerank.opensearch.wiring import Wiring
+    from qtr_rerank.opensearch.wiring import rewired
     from qtr_rerank.settings import api_keys_from
 
     if index is not None and no_index:
         raise click.UsageError("--index and --no-index exclude each other")
-    keys = api_keys_from(None)
+    named = {key: value for key, value in given.items() if value not in (None, ())}
+    if index is not None or no_index:
+        named["index"] = index
+    if keys := api_keys_from(None):
+        named["api_key"] = keys[0]
     with _api(url, user, ca, dry_run) as api:
         before = remembered(api, name)
-        wanted = before | {key: value for key, value in given.items() if value not in (None, ())}
-        if "server" not in wanted:
+        if "server" not in before and "server" not in named:
             raise click.UsageError(f"{name} is not installed yet, and needs --server")
-        if not given["fields"] and wanted.get("ids", False) != before.get("ids", False):
-            wanted["fields"] = ("id",) if wanted["ids"] else ("title",)
-        wanted["index"] = None if no_index else index or before.get("index")
-        wanted["fields"] = tuple(wanted.get("fields", ("title",)))
-        wiring = Wiring(name=name, api_key=keys[0] if keys else None, **wanted)
+        wiring = rewired(name, before, named)
         changes = make(api, wiring)
     if not changes:
         click.echo("all is there already; nothing was changed")

@@ -11,6 +11,7 @@ import ipaddress
 import math
 import re
 import socket
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -95,6 +96,19 @@ class Wiring:
     def endpoint(self) -> str:
         """Where the connector sends its requests."""
         return f"{self.server.rstrip('/')}/v2/rerank"
+
+
+def rewired(name: str, before: Mapping[str, Any], given: Mapping[str, Any]) -> Wiring:
+    """`before`, as `Wiring.remembered` gives it (or nothing), but for what is `given`.
+
+    One of them has a server. Raises SettingsError as `Wiring` does.
+    """
+    wanted = {**before, **given}
+    if "fields" not in given and wanted.get("ids", False) != before.get("ids", False):
+        wanted["fields"] = ("id",) if wanted["ids"] else ("title",)
+    if "fields" in wanted:
+        wanted["fields"] = tuple(wanted["fields"])
+    return Wiring(name=name, **wanted)
 
 
 def require_name(name: str) -> None:
