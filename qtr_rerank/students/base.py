@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import embedding, embedding_bag, pad, softplus
 
 from qtr_rerank.errors import SettingsError
-from qtr_rerank.features.vocabulary import Reads
+from qtr_rerank.features.vocabulary import VocabularyName
 
 Features = dict[str, Tensor]
 
@@ -21,7 +21,7 @@ class StudentSettings:
 
     max_query_tokens: int = 16
     max_title_tokens: int = 32
-    vocabulary: Reads = "wordpiece"
+    vocabulary: VocabularyName = "wordpiece"
 
     def __post_init__(self) -> None:
         if min(self.max_query_tokens, self.max_title_tokens) < 1:
@@ -30,7 +30,7 @@ class StudentSettings:
                 f"max_title_tokens={self.max_title_tokens}; expected at least 1 each"
             )
 
-    def require_vocabulary(self, *readable: Reads) -> None:
+    def require_vocabulary(self, *readable: VocabularyName) -> None:
         """Raise SettingsError unless the vocabulary is one that the student can read."""
         if self.vocabulary not in readable:
             raise SettingsError(

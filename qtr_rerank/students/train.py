@@ -15,10 +15,10 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from qtr_rerank.data.pair_tables import read_table, texts
+from qtr_rerank.data.training_pairs import read_table, texts
 from qtr_rerank.errors import DataError, TrainingError
 from qtr_rerank.features import wordpiece
-from qtr_rerank.features.vocabulary import Reads, Vocabulary, build_vocabulary
+from qtr_rerank.features.vocabulary import Vocabulary, VocabularyName, build_vocabulary
 from qtr_rerank.features.wordpiece import WordPiece
 from qtr_rerank.students import student_kind
 from qtr_rerank.students.base import MatchSignals, Student, StudentSettings
@@ -269,7 +269,7 @@ def _save(
     (out / "probes.json").write_text(json.dumps(probes, indent=0) + "\n", encoding="utf-8")
 
 
-def _vocabulary(reads: Reads, encoder: str, tables: Sequence[Path]) -> Vocabulary:
+def _vocabulary(reads: VocabularyName, encoder: str, tables: Sequence[Path]) -> Vocabulary:
     """WordPiece comes with the encoder; the others are counted in the distinct training texts."""
     if reads == "wordpiece":
         return WordPiece.from_file(_tokenizer_of(encoder))

@@ -16,8 +16,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from qtr_rerank.data.pair_tables import read_table, with_column, write_table
+from qtr_rerank.data.training_pairs import read_table, with_column, write_table
 from qtr_rerank.errors import DataError, SettingsError
+from qtr_rerank.probability import sigmoid
 
 _STEPS, _RIDGE = 50, 1e-3
 
@@ -72,7 +73,7 @@ def fit_mixture(judged: Path, columns: Sequence[str]) -> Mixture:
     ridge = _RIDGE * len(label) * np.diag([1.0] * len(columns) + [0.0])
     line = np.zeros(len(columns) + 1)
     for _ in range(_STEPS):
-        chance = 1.0 / (1.0 + np.exp(-np.clip(inputs @ line, -30, 30)))
+        chance = sigmoid(inputs @ line)
         slope = inputs.T @ (label - chance) - ridge @ line
         curve = (inputs * (chance * (1 - chance) + 1e-9)[:, None]).T @ inputs + ridge
         step = np.linalg.solve(curve + 1e-9 * np.eye(len(line)), slope)

@@ -10,9 +10,15 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from qtr_rerank.data.pair_tables import read_table, reads_of, texts, with_reads, write_table
 from qtr_rerank.data.sample import generated_queries, sample_catalog
 from qtr_rerank.data.splits import Split, split_of
+from qtr_rerank.data.training_pairs import (
+    read_table,
+    template_of,
+    texts,
+    with_template,
+    write_table,
+)
 from qtr_rerank.errors import DataError
 from qtr_rerank.records import Judgment, Product
 from qtr_rerank.retrieve.lexical_tantivy import TantivyLexical
@@ -20,7 +26,7 @@ from qtr_rerank.teacher.augment import AugmentSettings, augment
 from qtr_rerank.teacher.lexical import Coverage
 from qtr_rerank.teacher.pairs import DenseSearch, PairSettings, TransferPair, make_pairs
 from qtr_rerank.teacher.word_pairs import WordPairSettings, make_word_pairs
-from qtr_rerank.template import DEFAULT_READS, ProductText
+from qtr_rerank.template import DEFAULT_TEMPLATE, ProductText
 
 
 def write_transfer_set(
@@ -29,7 +35,7 @@ def write_transfer_set(
     out: Path,
     settings: PairSettings,
     dense_encoder: str | None = None,
-    reads: str = DEFAULT_READS,
+    reads: str = DEFAULT_TEMPLATE,
 ) -> int:
     """Write label-free pairs with their `coverage`; how many.
 
@@ -84,7 +90,7 @@ def write_word_pairs(
             settings,
         )
     )
-    _write_pairs(pairs, Coverage(distinct_titles), out, DEFAULT_READS)
+    _write_pairs(pairs, Coverage(distinct_titles), out, DEFAULT_TEMPLATE)
     return len(pairs)
 
 
@@ -96,7 +102,7 @@ def write_augmented(pairs_file: Path, out: Path, settings: AugmentSettings) -> i
     if not pairs:
         raise DataError(f"{pairs_file}: no pair could be varied; its texts are too short")
     coverage = Coverage(dict.fromkeys(title for _, title in given))
-    _write_pairs(pairs, coverage, out, reads_of(pairs_file))
+    _write_pairs(pairs, coverage, out, template_of(pairs_file))
     return len(pairs)
 
 
@@ -112,7 +118,7 @@ def _write_pairs(pairs: Sequence[TransferPair], coverage: Coverage, out: Path, r
             ),
         }
     )
-    write_table(with_reads(table, reads), out)
+    write_table(with_template(table, reads), out)
 
 
 def _dense_search(encoder: str, titles: Sequence[str]) -> DenseSearch:
@@ -163,7 +169,7 @@ def write_judged_pairs(
     titles: Mapping[str, str],
     out: Path,
     split: Split | None,
-    reads: str = DEFAULT_READS,
+    reads: str = DEFAULT_TEMPLATE,
 ) -> int:
     """Write judged pairs of one side of the split (None: all) with `label` scaled to 0..1.
 
@@ -200,5 +206,5 @@ def write_judged_pairs(
             "docid": [judgment.product_id for judgment in kept],
         }
     )
-    write_table(with_reads(table, reads), out)
+    write_table(with_template(table, reads), out)
     return len(kept)
