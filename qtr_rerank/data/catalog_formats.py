@@ -1,11 +1,12 @@
-"""A file or folder -> its reader: every form of catalog that the commands take."""
+"""Opens a catalog in any format that the commands accept: a shop's file or a public data set."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
-from qtr_rerank.data.catalog_reader import CatalogReader, ColumnMapping, read_catalog
+from qtr_rerank.data.catalog_reader import CatalogReader, read_catalog
+from qtr_rerank.data.column_mapping import ColumnMapping
 from qtr_rerank.data.esci import read_esci
 from qtr_rerank.data.homedepot import read_homedepot
 from qtr_rerank.data.icecat import read_icecat
@@ -14,7 +15,7 @@ from qtr_rerank.errors import DataError, SettingsError
 from qtr_rerank.records import Product
 from qtr_rerank.template import ProductText
 
-# Published catalogs that are not one row a product with plain columns.
+# Readers of public data sets whose files are not one product a row with plain columns.
 PUBLISHED = {
     "esci": read_esci,
     "homedepot": read_homedepot,
@@ -25,11 +26,11 @@ FORMATS = ("csv", "tsv", "json", "jsonl", "parquet", *PUBLISHED)
 
 
 def check_format(format: str | None, columns: Mapping[str, str]) -> None:
-    """Raises SettingsError where there is no such format, or it takes no mapping of columns."""
+    """Raises SettingsError for an unknown format, or columns mapped in one that has fixed columns."""
     if format is not None and format not in FORMATS:
         raise SettingsError(f"the format is {format!r}; expected one of {', '.join(FORMATS)}")
     if format in PUBLISHED and columns:
-        raise SettingsError(f"format {format} has columns of its own; map none")
+        raise SettingsError(f"format {format} has fixed columns; leave out the column mapping")
 
 
 def parse_columns(options: Iterable[str]) -> dict[str, str]:
@@ -52,9 +53,9 @@ def open_catalog(
     columns: Mapping[str, str] | None = None,
     rejects: Path | None = None,
 ) -> CatalogReader:
-    """The products of a catalog. `columns` maps fields of a product to the columns that hold them.
+    """A reader of the products of a catalog. `columns` maps fields of a product to columns.
 
-    Raises SettingsError for a format or a field that is unknown, DataError as `read_catalog`.
+    Raises SettingsError for an unknown format or field, DataError as `read_catalog`.
     """
     columns = columns or {}
     check_format(format, columns)
@@ -74,10 +75,10 @@ def open_catalog(
 def product_texts(
     products: Iterable[Product], reads: ProductText, sources: Collection[str] = ()
 ) -> dict[str, str]:
-    """What is read of each product, by id; of those alone whose column `source` is one of
-    `sources`, where these are given.
+    """Product id -> the text a model reads of it, made by a template.
 
-    Raises DataError where no product has one of the template's fields: it would add nothing.
+    With `sources`, only products whose column `source` is one of them. Raises DataError where no
+    product has one of the template's fields.
     """
     texts: dict[str, str] = {}
     unseen = set(reads.fields)

@@ -1,4 +1,4 @@
-"""A folder of a data set -> the file in it that is meant."""
+"""Finds a file of a public data set in its folder, under its published or repacked name."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from qtr_rerank.errors import DataError
 
 
 def find_file(folder: Path | str, names: Sequence[str]) -> Path | None:
-    """The first of the names that the folder holds, or the path itself where it is a file."""
+    """The first of `names` in the folder, or the path itself where it is a file, else None."""
     path = Path(folder)
     if path.is_file():
         return path
@@ -17,7 +17,7 @@ def find_file(folder: Path | str, names: Sequence[str]) -> Path | None:
 
 
 def first_file(folder: Path | str, names: Sequence[str]) -> Path:
-    """As `find_file`. Raises DataError, which names the files that would have done."""
+    """As `find_file`, but raises DataError where there is none."""
     found = find_file(folder, names)
     if found is None:
         raise DataError(f"{folder} holds none of {', '.join(names)}; see 'qtr data list'")

@@ -1,4 +1,6 @@
-"""Pair files -> batches of rows, and scored rows -> files: both ends of `qtr score`, streaming.
+"""Reads pairs of query and title and writes them back with scores: the files of `qtr score`.
+
+Both ends stream, in any format of `tables`:
 
 reader = PairReader("pairs.csv.gz")
 with PairWriter("out.csv", reader, added=("score", "logit")) as writer:
@@ -9,10 +11,6 @@ with PairWriter("out.csv", reader, added=("score", "logit")) as writer:
 from __future__ import annotations
 
 import contextlib
-import csv
-import gzip
-import io
-import json
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,17 +18,16 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
 
+from qtr_rerank.data.file_formats import TableFormat, format_of_name
+from qtr_rerank.data.row_writers import RowWriter, open_writer
 from qtr_rerank.data.rows import BadRow, Row, RowFaultError, bad_row
-from qtr_rerank.data.tables import Table, TableFormat, format_of_name
-from qtr_rerank.errors import DataError, MissingExtraError
-
-# Rows of one Parquet row group: small groups make big files.
-_GROUP = 16_384
+from qtr_rerank.data.tables import Table
+from qtr_rerank.errors import DataError
 
 
 @dataclass(frozen=True, slots=True)
 class PairBatch:
-    """Consecutive rows, as their file has them, and the two texts of each."""
+    """Consecutive rows of the file, with the query and the title of each."""
 
     rows: tuple[Mapping[str, Any], ...]
     queries: tuple[str, ...]
@@ -41,7 +38,7 @@ class PairBatch:
 
 
 class PairReader:
-    """Rows of query and title, with all their other columns, in file order and bounded memory.
+    """Reads rows with a query and a title, keeping their other columns, in bounded memory.
 
     A row that cannot be read, or lacks a query or a title, raises DataError (`on_bad="error"`), or
     is counted in `skipped`, given to `on_bad_row`, and left out (`on_bad="skip"`).
@@ -69,7 +66,7 @@ class PairReader:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Those of the header or schema; of JSON, those of the first row that can be read."""
+        """Columns of the header or schema; for JSON, of the first readable row."""
         if self._table.columns is not None:
             return self._table.columns
         first = next((row for row in self._table if isinstance(row, Row)), None)
@@ -120,7 +117,7 @@ def _batch(kept: list[tuple[Mapping[str, Any], str, str]]) -> PairBatch:
 def _text(row: Row, column: str) -> str:
     value = row.fields.get(column)
     if isinstance(value, int | float) and not isinstance(value, bool) and value == value:
-        return str(value)  # a query such as 501 is a number in JSON and Parquet
+        return str(value)  # JSON and Parquet hold a query such as 501 as a number
     if value is not None and not isinstance(value, str | float):
         raise RowFaultError(column, value, "expected text")
     if not isinstance(value, str) or not value.strip():
@@ -128,20 +125,12 @@ def _text(row: Row, column: str) -> str:
     return value
 
 
-def read_pair_rows(
-    path: Path | str, *, on_bad: Literal["error", "skip"] = "error"
-) -> Iterator[dict[str, Any]]:
-    """The rows of a pair file, one at a time; in CSV all values are text."""
-    for batch in PairReader(path, on_bad=on_bad).batches(256):
-        yield from (dict(row) for row in batch.rows)
-
-
 class PairWriter:
     """Writes the rows of a reader with columns added, as CSV, TSV, JSONL (or .gz) or Parquet.
 
-    The file appears whole when the `with` block ends well, and not at all when it does not; so it
-    may be the file that is being read. Raises DataError for a name whose ending tells no format,
-    and where a column to add is there already.
+    The file is written beside its place and renamed when the `with` block ends without an error,
+    so it may be the file that is being read. Raises DataError where the name's ending shows no
+    format, and where the reader already has an added column.
     """
 
     def __init__(
@@ -166,11 +155,18 @@ class PairWriter:
         self._schema = reader.schema
         self._files = contextlib.ExitStack()
         self._partial = self.path.with_name(f".{self.path.name}.{secrets.token_hex(4)}.part")
-        self._sink: _Sink | None = None
+        self._writer: RowWriter | None = None
 
     def __enter__(self) -> PairWriter:
         try:
-            self._sink = self._open()
+            self._writer = open_writer(
+                self._partial,
+                self.format,
+                self.columns,
+                self._files,
+                gzipped=self.path.suffix.lower() == ".gz",
+                schema=self._schema,
+            )
         except OSError as error:
             raise DataError(f"{self.path} cannot be written: {error}") from error
         return self
@@ -182,8 +178,8 @@ class PairWriter:
         trace: TracebackType | None,
     ) -> None:
         try:
-            if kind is None and self._sink is not None:
-                self._sink.finish()
+            if kind is None and self._writer is not None:
+                self._writer.finish()
             self._files.close()
             if kind is None:
                 self._partial.replace(self.path)
@@ -191,12 +187,12 @@ class PairWriter:
             self._partial.unlink(missing_ok=True)
 
     def write(self, batch: PairBatch, added: Mapping[str, Sequence[Any]]) -> None:
-        """Append the rows of a batch; `added` holds one value a row for each added column.
+        """Append the rows of a batch; `added` maps each added column to one value a row.
 
-        Plain Python values, or numpy's. Raises DataError where a row has a column that the first
-        one had not and the format cannot hold it.
+        Values are Python's or numpy's. Raises DataError where a row has a column that the first
+        row lacks and the format cannot add one.
         """
-        if self._sink is None:
+        if self._writer is None:
             raise ValueError("a PairWriter writes inside its 'with' block only")
         if set(added) != set(self._added) or any(len(v) != len(batch) for v in added.values()):
             raise ValueError(f"expected {len(batch)} values for each of {self._added}")
@@ -216,115 +212,4 @@ class PairWriter:
                         f"a row has the column {min(set(row) - known)!r}, which the first had not; "
                         f"write to a .jsonl file, where every row has its own columns"
                     )
-        self._sink.write(rows)
-
-    def _open(self) -> _Sink:
-        if self.format == "parquet":
-            return _ParquetSink(self._partial, self.columns, self._schema, self._files)
-        stream: Any = self._files.enter_context(self._partial.open("wb"))
-        if self.path.suffix.lower() == ".gz":
-            # No name and time in it: the same rows make the same file.
-            stream = self._files.enter_context(
-                gzip.GzipFile(filename="", mode="wb", fileobj=stream, mtime=0)
-            )
-        text = self._files.enter_context(io.TextIOWrapper(stream, encoding="utf-8", newline=""))
-        if self.format == "jsonl":
-            return _JsonSink(text)
-        return _CsvSink(text, self.columns, "\t" if self.format == "tsv" else ",")
-
-
-class _JsonSink:
-    def __init__(self, stream: io.TextIOWrapper) -> None:
-        self._stream = stream
-
-    def write(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        self._stream.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-
-    def finish(self) -> None:
-        """Nothing is held back."""
-
-
-class _CsvSink:
-    def __init__(self, stream: io.TextIOWrapper, columns: Sequence[str], delimiter: str) -> None:
-        self._columns = columns
-        self._writer = csv.writer(_UnixLines(stream), delimiter=delimiter)
-        self._writer.writerow(columns)
-
-    def write(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        self._writer.writerows([_cell(row.get(name)) for name in self._columns] for row in rows)
-
-    def finish(self) -> None:
-        """Nothing is held back."""
-
-
-class _UnixLines:
-    """Ends rows with a line feed. csv.writer must believe in CR LF, else it quotes no bare CR."""
-
-    def __init__(self, stream: io.TextIOWrapper) -> None:
-        self._stream = stream
-
-    def write(self, line: str) -> int:
-        return self._stream.write(line.removesuffix("\r\n") + "\n")
-
-
-def _cell(value: object) -> object:
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, dict | list) else value
-
-
-class _ParquetSink:
-    def __init__(
-        self, path: Path, columns: Sequence[str], schema: Any, files: contextlib.ExitStack
-    ) -> None:
-        try:
-            import pyarrow
-            from pyarrow import parquet
-        except ImportError as error:
-            raise MissingExtraError("Writing Parquet", "parquet") from error
-        self._arrow, self._parquet = pyarrow, parquet
-        self._path, self._columns, self._files = path, columns, files
-        self._given = schema
-        self._schema: Any = None
-        self._writer: Any = None
-        self._held: list[Mapping[str, Any]] = []
-
-    def write(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        self._held.extend(rows)
-        if len(self._held) >= _GROUP:
-            self._flush()
-
-    def finish(self) -> None:
-        if self._held or self._writer is None:
-            self._flush()
-
-    def _flush(self) -> None:
-        columns = {name: [row.get(name) for row in self._held] for name in self._columns}
-        try:
-            if self._writer is None:
-                self._schema = self._first_schema(columns)
-                self._writer = self._files.enter_context(
-                    self._parquet.ParquetWriter(self._path, self._schema)
-                )
-            self._writer.write_table(self._arrow.table(columns, schema=self._schema))
-        except (ValueError, TypeError) as error:  # ArrowInvalid is a ValueError
-            raise DataError(
-                f"the rows do not fit the types of the first {_GROUP:,} in Parquet: {error}; "
-                f"write to a .jsonl file"
-            ) from error
-        self._held = []
-
-    def _first_schema(self, columns: Mapping[str, list[Any]]) -> Any:
-        """The types of the file that was read where it was Parquet, else those of the values."""
-        kept = set(self._given.names) if self._given is not None else set()
-        found = []
-        for name, values in columns.items():
-            if name in kept:
-                found.append(self._given.field(name))
-                continue
-            kind = self._arrow.array(values).type
-            # A column that is empty so far can still take text.
-            text = self._arrow.types.is_null(kind)
-            found.append(self._arrow.field(name, self._arrow.string() if text else kind))
-        return self._arrow.schema(found)
-
-
-_Sink = _JsonSink | _CsvSink | _ParquetSink
+        self._writer.write(rows)

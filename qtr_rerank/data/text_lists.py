@@ -1,4 +1,4 @@
-"""Titles: lists of unlabelled titles and queries, from plain text or one column of a table."""
+"""Reads lists of unlabelled titles or queries, from plain text or one column of a table."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from qtr_rerank.errors import DataError
 
 
 def read_texts(path: Path, column: str, sources: Collection[str] = ()) -> Iterator[str]:
-    """The texts of a .tsv/.csv column (optionally only rows whose `source` is one of `sources`),
-    or the lines of a .txt file; gz or not. Empty texts are passed over.
+    """The texts of a column of a .tsv or .csv file, or the lines of a .txt file; `.gz` too.
 
-    Raises DataError naming the file where the column, or the column `source`, is missing.
+    With `sources`, only rows whose column `source` is one of them. Empty texts are skipped.
+    Raises DataError where the file or a column is missing.
     """
     if not path.is_file():
         raise DataError(f"{path} does not exist; expected a .txt, .tsv or .csv file of texts")
@@ -31,7 +31,7 @@ def read_texts(path: Path, column: str, sources: Collection[str] = ()) -> Iterat
             return
         if kind not in (".tsv", ".csv"):
             raise DataError(f"{path} ends in {kind or 'no suffix'!r}; expected .txt, .tsv or .csv")
-        # A tab-separated list of titles holds bare quotes (17" screens): they are plain text there.
+        # Tab-separated titles contain bare quotes (17" screens): they are plain text.
         rows = (
             csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)
             if kind == ".tsv"

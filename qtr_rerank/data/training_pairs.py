@@ -17,11 +17,11 @@ import pyarrow.parquet as pq
 from qtr_rerank.errors import DataError
 from qtr_rerank.template import DEFAULT_TEMPLATE
 
-_READS = b"qtr.reads"
+_TEMPLATE_KEY = b"qtr.reads"
 
 
 def read_table(path: Path, required: Sequence[str]) -> pa.Table:
-    """A Parquet file, or a folder of `part-*.parquet` in order.
+    """Read a Parquet file, or a folder of `part-*.parquet` in order.
 
     Raises DataError where it is missing, empty, or lacks a required column.
     """
@@ -39,33 +39,34 @@ def read_table(path: Path, required: Sequence[str]) -> pa.Table:
 
 
 def with_template(table: pa.Table, template: str) -> pa.Table:
-    """The table with a note of the template that its `title` was made by."""
-    noted = {**(table.schema.metadata or {}), _READS: template.encode()}
-    return table.replace_schema_metadata(noted)
+    """The table, with the template of its `title` column in its metadata."""
+    metadata = {**(table.schema.metadata or {}), _TEMPLATE_KEY: template.encode()}
+    return table.replace_schema_metadata(metadata)
 
 
 def template_of(path: Path) -> str:
-    """The template that the titles of a pair table were made by; that of the title alone where
-    none is noted. Raises DataError.
+    """The template of a table's `title` column, from its metadata; the default where it has none.
+
+    Raises DataError where the file is missing or is not Parquet.
     """
     part = _parts(path)[0]
     try:
-        noted = pq.read_schema(part).metadata or {}
+        metadata = pq.read_schema(part).metadata or {}
     except pa.ArrowInvalid as error:
         raise DataError(f"{part} cannot be read as Parquet: {error}") from error
-    return bytes(noted.get(_READS, DEFAULT_TEMPLATE.encode())).decode()
+    return bytes(metadata.get(_TEMPLATE_KEY, DEFAULT_TEMPLATE.encode())).decode()
 
 
 def common_template(paths: Iterable[Path]) -> str:
-    """The one template of several pair tables. Raises DataError where two differ."""
+    """The template that several tables share. Raises DataError where two differ."""
     return require_one_template({str(path): template_of(path) for path in paths})
 
 
 def require_one_template(templates: Mapping[str, str]) -> str:
-    """The one template of all, given by the name of what reads it.
+    """The template that all share; keys name the file or model that uses each.
 
-    Raises DataError naming two that differ: a model would read one kind of text and be asked
-    about another.
+    Raises DataError where two differ: a model would be trained on one kind of text and score
+    another.
     """
     (first, expected), *others = templates.items()
     for name, template in others:
@@ -78,7 +79,7 @@ def require_one_template(templates: Mapping[str, str]) -> str:
 
 
 def write_table(table: pa.Table, path: Path) -> None:
-    """Write beside and rename: a reader never sees half a file."""
+    """Write the table beside `path`, then rename: a reader never sees half a file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     pq.write_table(table, unfinished, compression="zstd")
@@ -92,7 +93,7 @@ def texts(table: pa.Table, column: str) -> list[str]:
 
 
 def with_column(table: pa.Table, name: str, values: Iterable[float]) -> pa.Table:
-    """The table with a float column set (replaced where there is one of that name)."""
+    """The table with a float column added, or replaced where it has one of that name."""
     column = pa.array(values, type=pa.float32())
     if name in table.column_names:
         return table.set_column(table.column_names.index(name), name, column)
