@@ -277,7 +277,7 @@ def test_columns_can_be_mapped(job: IndexSettings, scorers: list[Scorer], tmp_pa
         ({"engine": "opensearch"}, "--alias"),
         ({"alias": "shop"}, "only for engine opensearch"),
         ({"format": "xml"}, "format is 'xml'"),
-        ({"format": "icecat", "columns": {"id": "x"}}, "columns of its own"),
+        ({"format": "icecat", "columns": {"id": "x"}}, "fixed columns"),
         ({"batch": 0}, "batch is 0"),
     ],
 )

@@ -26,7 +26,7 @@ FORMATS = ("csv", "tsv", "json", "jsonl", "parquet", *PUBLISHED)
 
 
 def check_format(format: str | None, columns: Mapping[str, str]) -> None:
-    """Raises SettingsError for an unknown format, or columns mapped in one that has fixed columns."""
+    """Raises SettingsError for an unknown format, or a column mapping of one with fixed columns."""
     if format is not None and format not in FORMATS:
         raise SettingsError(f"the format is {format!r}; expected one of {', '.join(FORMATS)}")
     if format in PUBLISHED and columns:
