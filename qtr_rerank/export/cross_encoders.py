@@ -28,7 +28,7 @@ _TOKENS = 30_522  # of BERT's English lower-case vocabulary, which all of the sh
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class BertSize:
     """What a BERT's time depends on."""
 
     layers: int
@@ -42,33 +42,33 @@ class Shape:
         return f"{self.layers}x{self.hidden}"
 
 
-SHAPES: Mapping[str, Shape] = {
-    "BERT-Base": Shape(12, 768, 3072, 12),
-    "MiniLM-L6": Shape(6, 384, 1536, 12),
-    "TinyBERT-4L-312": Shape(4, 312, 1200, 12),
-    "TinyBERT-2L-128": Shape(2, 128, 512, 2),
+BERT_SIZES: Mapping[str, BertSize] = {
+    "BERT-Base": BertSize(12, 768, 3072, 12),
+    "MiniLM-L6": BertSize(6, 384, 1536, 12),
+    "TinyBERT-4L-312": BertSize(4, 312, 1200, 12),
+    "TinyBERT-2L-128": BertSize(2, 128, 512, 2),
 }
 
 
-def shape_graph(name: str, precision: Precision, folder: Path) -> Path:
+def random_cross_encoder(name: str, precision: Precision, folder: Path) -> Path:
     """The graph of a cross-encoder of a known shape with random weights; made once in `folder`.
 
-    Raises SettingsError for a name that is not among SHAPES.
+    Raises SettingsError for a name that is not among BERT_SIZES.
     """
-    if name not in SHAPES:
-        raise SettingsError(f"no shape {name!r}; choose from {', '.join(SHAPES)}")
+    if name not in BERT_SIZES:
+        raise SettingsError(f"no cross-encoder {name!r}; choose from {', '.join(BERT_SIZES)}")
     path = folder / f"{name}-{precision}.onnx"
     if path.is_file():
         return path
     if precision == "int8":
-        write_int8(shape_graph(name, "fp32", folder), path)
+        write_int8(random_cross_encoder(name, "fp32", folder), path)
         return path
     torch.manual_seed(0)
-    write_graph(BertForSequenceClassification(bert_config(SHAPES[name], _TOKENS)), path)
+    write_graph(BertForSequenceClassification(bert_config(BERT_SIZES[name], _TOKENS)), path)
     return path
 
 
-def bert_config(shape: Shape, tokens: int, **fields: Any) -> BertConfig:
+def bert_config(shape: BertSize, tokens: int, **fields: Any) -> BertConfig:
     """A BERT with one logit. Plain attention: at the lengths of titles the fused kernel is slower
     on a CPU, and ONNX Runtime finds more to fuse in it.
     """

@@ -11,7 +11,7 @@ from qtr_rerank.artifact import Artifact
 from qtr_rerank.errors import ArtifactError
 from qtr_rerank.features.vocabulary import load_vocabulary
 from qtr_rerank.runtime.scorer import Scorer
-from qtr_rerank.students.base import Student
+from qtr_rerank.students.student import Student
 
 LOGIT_TOLERANCE = 1e-4
 # Stored features are float16: two float32 computations may round to neighbours.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import tempfile
 import warnings
@@ -16,13 +15,14 @@ from torch import Tensor, nn
 
 from qtr_rerank.artifact import CARD, Artifact, ArtifactConfig, Calibration
 from qtr_rerank.errors import ArtifactError
-from qtr_rerank.export.card import model_card
+from qtr_rerank.export.model_card import model_card
 from qtr_rerank.export.parity import check_parity
-from qtr_rerank.export.weights import save_sharing_weights
+from qtr_rerank.export.shared_weights import save_sharing_weights
 from qtr_rerank.features.vocabulary import VOCABULARY_FILES, load_vocabulary
 from qtr_rerank.students import student_kind
-from qtr_rerank.students.base import Features, Student, TokenEmbedding
-from qtr_rerank.students.train import load_student
+from qtr_rerank.students.layers import TokenEmbedding
+from qtr_rerank.students.student import Features, Student
+from qtr_rerank.students.student_folder import load_probes, load_student
 from qtr_rerank.template import DEFAULT_READS
 
 _PROBE_ROWS = 3
@@ -73,7 +73,7 @@ def export_student(
         )
         (folder / CARD).write_text(model_card(config, card), encoding="utf-8")
         artifact = Artifact.seal(folder, config)
-        check_parity(student, artifact, _probe_texts(student_folder))
+        check_parity(student, artifact, load_probes(student_folder))
         # A temporary folder is its owner's alone; an artifact is everyone's to read.
         folder.chmod(0o755)
         shutil.rmtree(out, ignore_errors=True)
@@ -215,8 +215,3 @@ def _graph(
         del tensor.metadata_props[:]
     del model.graph.metadata_props[:], model.metadata_props[:]
     return model
-
-
-def _probe_texts(student_folder: Path) -> list[tuple[str, str]]:
-    probes = json.loads((student_folder / "probes.json").read_text(encoding="utf-8"))
-    return [(query, title) for query, title in probes]

@@ -10,12 +10,12 @@ from collections.abc import Callable
 from typing import Any
 
 from qtr_rerank.errors import SettingsError
-from qtr_rerank.students.base import Student, StudentSettings
 from qtr_rerank.students.bert2dnn import Bert2Dnn, Bert2DnnSettings
 from qtr_rerank.students.bert2dnn_paper import Bert2DnnPaper
 from qtr_rerank.students.bert_bilstm import BertBiLstm, BertBiLstmSettings
 from qtr_rerank.students.match import Match, MatchSettings
-from qtr_rerank.students.twinbert import Twin, TwinSettings
+from qtr_rerank.students.student import Student, StudentSettings
+from qtr_rerank.students.twin import Twin, TwinSettings
 
 # Of the settings class beside it, and the size of the vocabulary.
 Maker = Callable[[Any, int], Student]

@@ -15,14 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from qtr_rerank.errors import SettingsError
-from qtr_rerank.students.base import (
-    Features,
-    MatchSignals,
-    Student,
-    StudentSettings,
-    TokenEmbedding,
-    vector_norm,
-)
+from qtr_rerank.students.layers import MatchSignals, TokenEmbedding, vector_norm
+from qtr_rerank.students.student import Features, Student, StudentSettings
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from qtr_rerank.students.base import Features, Student, TokenEmbedding
 from qtr_rerank.students.bert2dnn import Bert2DnnSettings
+from qtr_rerank.students.layers import TokenEmbedding
+from qtr_rerank.students.student import Features, Student
 
 
 class Bert2DnnPaper(Student):

@@ -14,15 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
-from qtr_rerank.students.base import (
-    Features,
-    MatchSignals,
-    Student,
-    StudentSettings,
-    TokenEmbedding,
-    masked_softmax,
-    vector_norm,
-)
+from qtr_rerank.students.layers import MatchSignals, TokenEmbedding, masked_softmax, vector_norm
+from qtr_rerank.students.student import Features, Student, StudentSettings
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,11 +11,11 @@ from typing import Literal
 
 from qtr_rerank.errors import SettingsError
 from qtr_rerank.students import student_kind
-from qtr_rerank.students.base import StudentSettings
 from qtr_rerank.students.bert2dnn import Bert2DnnSettings
 from qtr_rerank.students.bert_bilstm import BertBiLstmSettings
 from qtr_rerank.students.match import MatchSettings
-from qtr_rerank.students.twinbert import TwinSettings
+from qtr_rerank.students.student import StudentSettings
+from qtr_rerank.students.twin import TwinSettings
 
 
 @dataclass(frozen=True, slots=True)

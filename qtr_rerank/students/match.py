@@ -16,15 +16,8 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize, softplus
 
 from qtr_rerank.errors import SettingsError
-from qtr_rerank.students.base import (
-    Features,
-    MatchSignals,
-    Student,
-    StudentSettings,
-    TokenEmbedding,
-    last_token,
-    masked_softmax,
-)
+from qtr_rerank.students.layers import MatchSignals, TokenEmbedding, last_token, masked_softmax
+from qtr_rerank.students.student import Features, Student, StudentSettings
 
 _CODES = 127.0  # unit vectors as 8-bit integers: no component leaves -1..1
 

@@ -25,7 +25,8 @@ from qtr_rerank.teacher.encoders import (
     load_cross_encoder,
     load_tokenizer,
 )
-from qtr_rerank.teacher.loop import Batch, Training, random_batches
+from qtr_rerank.teacher.training_loop import Training, random_batches
+from qtr_rerank.torch_training import Batch
 
 log = logging.getLogger(__name__)
 # With fewer held-out queries the best step would be found by luck.

@@ -20,7 +20,8 @@ from torch import Tensor
 
 from qtr_rerank.errors import DataError, SettingsError
 from qtr_rerank.teacher.encoders import autocast, device, load_masked_lm, load_tokenizer
-from qtr_rerank.teacher.loop import Batch, Training, random_batches
+from qtr_rerank.teacher.training_loop import Training, random_batches
+from qtr_rerank.torch_training import Batch
 
 log = logging.getLogger(__name__)
 IGNORED = -100  # torch's mark of positions that no loss is taken of

@@ -25,7 +25,6 @@ from qtr_rerank.data.pair_tables import (
 )
 from qtr_rerank.errors import DataError, SettingsError
 from qtr_rerank.teacher.encoders import (
-    encode_texts,
     length_buckets,
     load_cross_encoder,
     load_tokenizer,
@@ -96,38 +95,6 @@ def teacher_reads(teacher: Path) -> str:
         raise DataError(f"{path} is missing; expected a teacher made by 'qtr teacher finetune'")
     reads: str = json.loads(path.read_text(encoding="utf-8")).get("reads", DEFAULT_READS)
     return reads
-
-
-def add_cosine(encoder: str, pairs: Path, out: Path) -> None:
-    """Write `pairs` with the column `cosine`: a bi-encoder's similarity of query and title."""
-    table = read_table(pairs, ["clean_query", "title"])
-    columns = []
-    for name in ("clean_query", "title"):
-        column = np.asarray(texts(table, name), dtype=object)
-        distinct, places = np.unique(column, return_inverse=True)
-        columns.append((encode_texts(encoder, list(distinct)), places))
-    (queries, query_places), (titles, title_places) = columns
-    cosine = np.concatenate(
-        [
-            np.einsum("nd,nd->n", queries[q], titles[t])
-            for q, t in zip(
-                np.array_split(query_places, 64), np.array_split(title_places, 64), strict=True
-            )
-        ]
-    )
-    write_table(with_column(table, "cosine", cosine), out)
-
-
-def mix_label(pairs: Path, out: Path, cosine_share: float = 0.5) -> None:
-    """Write `pairs` with `label` = share * cosine + (1 - share) * coverage, kept within 0..1.
-
-    The label that stands in for judges where there are none (DESIGN.md, cold start).
-    """
-    table = read_table(pairs, ["cosine", "coverage"])
-    cosine = table.column("cosine").to_numpy()
-    coverage = table.column("coverage").to_numpy()
-    label = np.clip(cosine_share * cosine + (1.0 - cosine_share) * coverage, 0.0, 1.0)
-    write_table(with_column(table, "label", label), out)
 
 
 def _logits(

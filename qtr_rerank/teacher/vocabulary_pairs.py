@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qtr_rerank.errors import DataError, SettingsError
-from qtr_rerank.teacher.pairs import TransferPair
+from qtr_rerank.teacher.transfer_pairs import TransferPair
 from qtr_rerank.text import words
 
 Encode = Callable[[Sequence[str]], NDArray[np.float32]]
@@ -28,7 +28,7 @@ _BLOCK = 512
 
 
 @dataclass(frozen=True, slots=True)
-class WordPairSettings:
+class VocabularyPairSettings:
     """How many pairs, how many of each query, and how near in meaning a related word is: one of
     so many `neighbours`. `given_rate` is the share of queries that are given ones.
     """
@@ -54,12 +54,12 @@ def whole_words(vocabulary: Sequence[str]) -> list[str]:
     return [token for token in vocabulary if _WORD.fullmatch(token)]
 
 
-def make_word_pairs(
+def make_vocabulary_pairs(
     vocabulary: Sequence[str],
     titles: Sequence[str],
     given_queries: Sequence[str],
     encode: Encode,
-    settings: WordPairSettings,
+    settings: VocabularyPairSettings,
 ) -> Iterator[TransferPair]:
     """Pairs from the words of a `vocabulary`, with pieces of real `titles` between them; the same
     inputs and seed give the same. Raises DataError where there are too few words.

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from qtr_rerank.errors import SettingsError
-from qtr_rerank.teacher.pairs import TransferPair
+from qtr_rerank.teacher.transfer_pairs import TransferPair
 
 
 @dataclass(frozen=True, slots=True)

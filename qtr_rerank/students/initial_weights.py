@@ -1,4 +1,4 @@
-"""Students: where a token table starts, so that little data goes a long way."""
+"""Students: a new student's weights, started from an encoder so that little data is enough."""
 
 from __future__ import annotations
 
@@ -7,6 +7,33 @@ from torch import Tensor
 from transformers import AutoModel
 
 from qtr_rerank.errors import SettingsError
+from qtr_rerank.features.vocabulary import Vocabulary
+from qtr_rerank.students import student_kind
+from qtr_rerank.students.layers import MatchSignals
+from qtr_rerank.students.pair_ids import PairIds
+from qtr_rerank.students.student import Student, StudentSettings
+
+
+def new_student(
+    kind: str, settings: StudentSettings, vocabulary: Vocabulary, encoder: str, pairs: PairIds
+) -> Student:
+    """A new student. If it reads WordPiece, its token vectors start from the encoder's (by PCA)
+    and its token weights from the titles' idf. The encoder has no vectors for other tokens.
+    """
+    student = student_kind(kind)[0](settings, len(vocabulary))
+    if settings.vocabulary != "wordpiece":
+        return student
+    table = student.embedding().table.weight
+    idf = token_idf(pairs.title_ids, len(vocabulary))
+    with torch.no_grad():
+        vectors = principal_vectors(encoder, table.shape[1])
+        # A bag is then a sum weighted by sqrt(idf), its dot product a soft BM25-like match.
+        table.copy_(vectors * idf.sqrt().unsqueeze(1) / idf.mean().sqrt())
+        table[0].zero_()
+    for module in student.modules():
+        if isinstance(module, MatchSignals):
+            module.start_from(idf / idf.mean())
+    return student
 
 
 def principal_vectors(encoder: str, dim: int) -> Tensor:

@@ -17,13 +17,8 @@ from torch import Tensor, nn
 
 from qtr_rerank.errors import SettingsError
 from qtr_rerank.features.triletters import LETTERS_A_WORD
-from qtr_rerank.students.base import (
-    Features,
-    Student,
-    StudentSettings,
-    TokenEmbedding,
-    masked_softmax,
-)
+from qtr_rerank.students.layers import TokenEmbedding, masked_softmax
+from qtr_rerank.students.student import Features, Student, StudentSettings
 
 
 @dataclass(frozen=True, slots=True)

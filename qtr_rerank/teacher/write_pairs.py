@@ -16,10 +16,15 @@ from qtr_rerank.data.splits import Split, split_of
 from qtr_rerank.errors import DataError
 from qtr_rerank.records import Judgment, Product
 from qtr_rerank.retrieve.lexical_tantivy import TantivyLexical
-from qtr_rerank.teacher.augment import AugmentSettings, augment
-from qtr_rerank.teacher.lexical import Coverage
-from qtr_rerank.teacher.pairs import DenseSearch, PairSettings, TransferPair, make_pairs
-from qtr_rerank.teacher.word_pairs import WordPairSettings, make_word_pairs
+from qtr_rerank.teacher.augmented_pairs import AugmentSettings, augment
+from qtr_rerank.teacher.coverage import Coverage
+from qtr_rerank.teacher.transfer_pairs import (
+    DenseSearch,
+    TransferPair,
+    TransferPairSettings,
+    make_transfer_pairs,
+)
+from qtr_rerank.teacher.vocabulary_pairs import VocabularyPairSettings, make_vocabulary_pairs
 from qtr_rerank.template import DEFAULT_READS, ProductText
 
 
@@ -27,7 +32,7 @@ def write_transfer_set(
     titles: Iterable[str],
     given_queries: Iterable[str],
     out: Path,
-    settings: PairSettings,
+    settings: TransferPairSettings,
     dense_encoder: str | None = None,
     reads: str = DEFAULT_READS,
 ) -> int:
@@ -47,7 +52,7 @@ def write_transfer_set(
             (Product(id=str(place), title=title) for place, title in enumerate(distinct_titles)),
         )
         pairs = list(
-            make_pairs(
+            make_transfer_pairs(
                 distinct_titles,
                 list(dict.fromkeys(given_queries)),
                 lambda query, k: [int(found.id) for found in index.search(query, k)],
@@ -60,14 +65,14 @@ def write_transfer_set(
     return len(pairs)
 
 
-def write_word_pairs(
+def write_vocabulary_pairs(
     encoder: str,
     titles: Iterable[str],
     given_queries: Iterable[str],
     out: Path,
-    settings: WordPairSettings,
+    settings: VocabularyPairSettings,
 ) -> int:
-    """Write pairs of the words of an encoder's vocabulary (see `teacher.word_pairs`); how many.
+    """Write pairs of an encoder's vocabulary (`teacher.vocabulary_pairs`); returns their number.
 
     Columns as `write_transfer_set`.
     """
@@ -76,7 +81,7 @@ def write_word_pairs(
     tokens = load_tokenizer(encoder).get_vocab()
     distinct_titles = list(dict.fromkeys(titles))
     pairs = list(
-        make_word_pairs(
+        make_vocabulary_pairs(
             sorted(tokens, key=lambda token: int(tokens[token])),
             distinct_titles,
             list(dict.fromkeys(given_queries)),
@@ -88,8 +93,8 @@ def write_word_pairs(
     return len(pairs)
 
 
-def write_augmented(pairs_file: Path, out: Path, settings: AugmentSettings) -> int:
-    """Write variations of the pairs of a table (see `teacher.augment`), to be scored; how many."""
+def write_augmented_pairs(pairs_file: Path, out: Path, settings: AugmentSettings) -> int:
+    """Write variations of a table's pairs (`teacher.augmented_pairs`); returns their number."""
     table = read_table(pairs_file, ["clean_query", "title"])
     given = list(zip(texts(table, "clean_query"), texts(table, "title"), strict=True))
     pairs = list(augment(given, settings))

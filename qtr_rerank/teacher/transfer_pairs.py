@@ -25,7 +25,7 @@ _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 
 @dataclass(frozen=True, slots=True)
-class PairSettings:
+class TransferPairSettings:
     """How many pairs, and of what kind. Rates are probabilities per query."""
 
     generated_queries: int = 60_000
@@ -76,11 +76,11 @@ class TransferPair:
     source: str
 
 
-def make_pairs(
+def make_transfer_pairs(
     titles: Sequence[str],
     given_queries: Sequence[str],
     search: Search,
-    settings: PairSettings,
+    settings: TransferPairSettings,
     dense: DenseSearch | None = None,
 ) -> Iterator[TransferPair]:
     """Pairs, query by query, each (query, title) once; the same inputs and seed give the same.
@@ -106,7 +106,7 @@ def make_pairs(
 
 
 def _generated(
-    titles: Sequence[str], settings: PairSettings, chance: random.Random
+    titles: Sequence[str], settings: TransferPairSettings, chance: random.Random
 ) -> list[tuple[str, str, bool]]:
     """(query, the query before a misspelling, False), made from titles."""
     made: list[tuple[str, str, bool]] = []

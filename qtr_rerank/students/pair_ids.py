@@ -15,13 +15,13 @@ from torch import Tensor
 from qtr_rerank.data.pair_tables import common_reads, read_table, texts
 from qtr_rerank.errors import DataError
 from qtr_rerank.features.vocabulary import Vocabulary
-from qtr_rerank.students.base import StudentSettings
+from qtr_rerank.students.student import StudentSettings
 from qtr_rerank.template import DEFAULT_READS
 
 _LOGIT_LIMIT = 8.0
 
 
-class PairSettings(Protocol):
+class TargetSettings(Protocol):
     """What of the training settings matters here."""
 
     @property
@@ -77,7 +77,7 @@ def read_pair_ids(
     scores: Sequence[Path],
     gold: Sequence[Path],
     vocabulary: Vocabulary,
-    settings: PairSettings,
+    settings: TargetSettings,
 ) -> PairIds:
     """Read teacher-scored tables. Judged pairs get a target between teacher and judges, and are
     repeated; transfer pairs get the teacher's logit.

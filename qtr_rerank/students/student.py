@@ -1,0 +1,65 @@
+"""Students: the interface of every student model, and the settings that all of them share."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from qtr_rerank.errors import SettingsError
+from qtr_rerank.features.vocabulary import Reads
+from qtr_rerank.students.layers import TokenEmbedding
+
+Features = dict[str, Tensor]
+
+
+@dataclass(frozen=True, slots=True)
+class StudentSettings:
+    """What every student has: the vocabulary that it reads, and how many tokens of a text."""
+
+    max_query_tokens: int = 16
+    max_title_tokens: int = 32
+    vocabulary: Reads = "wordpiece"
+
+    def __post_init__(self) -> None:
+        if min(self.max_query_tokens, self.max_title_tokens) < 1:
+            raise SettingsError(
+                f"max_query_tokens={self.max_query_tokens}, "
+                f"max_title_tokens={self.max_title_tokens}; expected at least 1 each"
+            )
+
+    def require_vocabulary(self, *readable: Reads) -> None:
+        """Raise SettingsError unless the vocabulary is one that the student can read."""
+        if self.vocabulary not in readable:
+            raise SettingsError(
+                f"vocabulary={self.vocabulary!r} is not for {type(self).__name__} of this layout; "
+                f"expected {' or '.join(readable)}"
+            )
+
+
+class Student(nn.Module):
+    """Three functions over id arrays padded with 0.
+
+    `encode_title` and `encode_query` map (texts, tokens) to named features with one row a text,
+    all of them of two dimensions or more;
+    `score` maps query features (1 or n rows) and title features (n rows) to logits (n,).
+    Features are what an index stores: half precision and 16-bit ids where that costs nothing.
+    """
+
+    @abstractmethod
+    def encode_title(self, ids: Tensor) -> Features: ...
+
+    @abstractmethod
+    def encode_query(self, ids: Tensor) -> Features: ...
+
+    @abstractmethod
+    def score(self, query: Features, title: Features) -> Tensor: ...
+
+    @abstractmethod
+    def embedding(self) -> TokenEmbedding:
+        """The token table, to be started from a pre-trained encoder's."""
+
+    def forward(self, query_ids: Tensor, title_ids: Tensor) -> Tensor:
+        """Logits (pairs,) from ids, as the trainer calls it."""
+        return self.score(self.encode_query(query_ids), self.encode_title(title_ids))
