@@ -1,9 +1,9 @@
-"""Pairs -> more pairs: variations of texts that a teacher then labels, for distillation.
+"""Pairs -> transfer pairs: variations of given pairs, which a teacher labels afterwards.
 
-BertBiLSTM (arXiv 2108.10197) augments data in distillation and publishes no recipe; ours follows
-Tang et al. (arXiv 1903.12136, section 3.3): words masked, words swapped, n-grams sampled. Without
-a part-of-speech tagger a word is swapped with one that stands in the same kind of text. Product
-search adds cross-pairing: a query meets the title of another query.
+BertBiLSTM (arXiv 2108.10197) augments its data for distillation but does not publish how. We
+follow Tang et al. (arXiv 1903.12136, section 3.3): words masked, words replaced, n-grams sampled.
+They replace a word by one of the same part of speech; we take a random word of all queries (or of
+all titles). We add cross-pairing: a query with the title of another query.
 """
 
 from __future__ import annotations
@@ -18,7 +18,10 @@ from qtr_rerank.teacher.transfer_pairs import TransferPair
 
 @dataclass(frozen=True, slots=True)
 class AugmentSettings:
-    """How many variations of each pair, and how often of each kind (relative weights)."""
+    """How many variations of each pair (`per_pair`), and the relative weight of each kind.
+
+    `word_rate` is the probability that a word is masked or swapped.
+    """
 
     per_pair: int = 1
     mask: float = 1.0
@@ -38,35 +41,35 @@ class AugmentSettings:
         weights = (self.mask, self.swap, self.ngram, self.cross)
         if min(weights) < 0 or not any(weights):
             raise SettingsError(
-                f"weights (mask, swap, ngram, cross) {weights}; expected none below 0, one above"
+                f"weights (mask, swap, ngram, cross) {weights}; expected none negative, one above 0"
             )
         if not 0.0 < self.word_rate <= 1.0:
             raise SettingsError(f"word_rate={self.word_rate}; expected above 0, at most 1")
 
 
 def augment(pairs: Sequence[tuple[str, str]], settings: AugmentSettings) -> Iterator[TransferPair]:
-    """Variations of (query, title) pairs, each once and none that was given.
+    """Distinct variations of (query, title) pairs, none of them among `pairs`.
 
-    `source` names the kind. One side of a pair is varied at a time, the title twice as often as
-    the query: it has more to lose.
+    `source` names the kind. Each variation changes one side of a pair, the title twice as often as
+    the query: it has more words.
     """
-    chance = random.Random(settings.seed)
+    rng = random.Random(settings.seed)
     seen = set(pairs)
     query_words = sorted({word for query, _ in pairs for word in query.split()})
     title_words = sorted({word for _, title in pairs for word in title.split()})
     titles = [title for _, title in pairs]
     kinds: dict[str, tuple[float, Callable[[list[str], Sequence[str]], list[str]]]] = {
-        "mask": (settings.mask, lambda text, _: _mask(text, settings.word_rate, chance)),
-        "swap": (settings.swap, lambda text, pool: _swap(text, pool, settings.word_rate, chance)),
-        "ngram": (settings.ngram, lambda text, _: _ngram(text, settings.longest_ngram, chance)),
+        "mask": (settings.mask, lambda text, _: _mask(text, settings.word_rate, rng)),
+        "swap": (settings.swap, lambda text, pool: _swap(text, pool, settings.word_rate, rng)),
+        "ngram": (settings.ngram, lambda text, _: _ngram(text, settings.longest_ngram, rng)),
     }
     names = [*kinds, "cross"]
     weights = [*(weight for weight, _ in kinds.values()), settings.cross]
     for query, title in pairs:
-        for kind in chance.choices(names, weights, k=settings.per_pair):
+        for kind in rng.choices(names, weights, k=settings.per_pair):
             if kind == "cross":
-                varied = (query, chance.choice(titles))
-            elif chance.random() < 2 / 3:
+                varied = (query, rng.choice(titles))
+            elif rng.random() < 2 / 3:
                 varied = (query, " ".join(kinds[kind][1](title.split(), title_words)))
             else:
                 varied = (" ".join(kinds[kind][1](query.split(), query_words)), title)
@@ -75,19 +78,19 @@ def augment(pairs: Sequence[tuple[str, str]], settings: AugmentSettings) -> Iter
                 yield TransferPair(varied[0], varied[0], varied[1], kind)
 
 
-def _mask(text: list[str], rate: float, chance: random.Random) -> list[str]:
-    """Words dropped; at least one stays. (BERT's [MASK] never stands in a shop's text.)"""
-    kept = [word for word in text if chance.random() >= rate]
+def _mask(text: list[str], rate: float, rng: random.Random) -> list[str]:
+    """Words dropped, not replaced by [MASK], which no shop's text contains; at least one stays."""
+    kept = [word for word in text if rng.random() >= rate]
     return kept or text[:1]
 
 
-def _swap(text: list[str], pool: Sequence[str], rate: float, chance: random.Random) -> list[str]:
-    return [chance.choice(pool) if chance.random() < rate else word for word in text]
+def _swap(text: list[str], pool: Sequence[str], rate: float, rng: random.Random) -> list[str]:
+    return [rng.choice(pool) if rng.random() < rate else word for word in text]
 
 
-def _ngram(text: list[str], longest: int, chance: random.Random) -> list[str]:
+def _ngram(text: list[str], longest: int, rng: random.Random) -> list[str]:
     if not text:
         return []
-    length = min(len(text), chance.randint(1, longest))
-    start = chance.randrange(len(text) - length + 1)
+    length = min(len(text), rng.randint(1, longest))
+    start = rng.randrange(len(text) - length + 1)
     return text[start : start + length]

@@ -1,4 +1,4 @@
-"""Teacher -> students: label pairs with a teacher, shard by shard into Parquet, resumable."""
+"""Teacher -> students: score pairs with a teacher, shard by shard into Parquet, resumable."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class ScoreSettings:
-    """How pairs are scored; none of it changes a score beyond rounding."""
+    """How pairs are scored: pairs per batch and per file, and tokens read of a pair."""
 
     batch: int = 256
     shard_rows: int = 20_000
@@ -52,11 +52,11 @@ class ScoreSettings:
 
 
 def score_pairs(teacher: Path, pairs: Path, out: Path, settings: ScoreSettings) -> int:
-    """Write `pairs` with the column `teacher_logit` as `out/part-*.parquet`; the rows' count.
+    """Write `pairs` with the column `teacher_logit` as `out/part-*.parquet`; returns the rows.
 
-    Finished shards are kept: a second call goes on where the first one stopped. Raises DataError
-    where `out` was begun with another teacher, other pairs or other shards, or the teacher reads
-    another template than the pairs were made by.
+    A second call resumes after the last finished shard. Raises DataError if `out` holds scores of
+    another teacher, other pairs or other settings, or if the teacher was trained on texts of
+    another template than the pairs'.
     """
     table = read_table(pairs, ["clean_query", "title"])
     one_template({str(teacher): teacher_reads(teacher), str(pairs): reads_of(pairs)})
@@ -66,7 +66,7 @@ def score_pairs(teacher: Path, pairs: Path, out: Path, settings: ScoreSettings) 
         "shard_rows": settings.shard_rows,
         "max_tokens": settings.max_tokens,
     }
-    _claim(out, manifest)
+    _check_manifest(out, manifest)
     tokenizer, model = load_tokenizer(str(teacher)), load_cross_encoder(str(teacher)).eval()
     started, done = time.monotonic(), 0
     for number, start in enumerate(range(0, table.num_rows, settings.shard_rows)):
@@ -89,7 +89,7 @@ def score_pairs(teacher: Path, pairs: Path, out: Path, settings: ScoreSettings) 
 
 
 def teacher_reads(teacher: Path) -> str:
-    """The template that a teacher was trained on. Raises DataError where there is no teacher."""
+    """The template of the texts that a teacher was trained on. Raises DataError if it is missing."""
     path = teacher / "teacher.json"
     if not path.is_file():
         raise DataError(f"{path} is missing; expected a teacher made by 'qtr teacher finetune'")
@@ -103,14 +103,14 @@ def _logits(
     queries, titles = texts(rows, "clean_query"), texts(rows, "title")
     logits = np.zeros(len(queries), dtype=np.float32)
     lengths = [len(q) + len(t) for q, t in zip(queries, titles, strict=True)]
-    for places in length_buckets(lengths, settings.batch):
+    for chosen in length_buckets(lengths, settings.batch):
         with torch.inference_mode():
-            logits[places] = (
+            logits[chosen] = (
                 cross_encode(
                     model,
                     tokenizer,
-                    [queries[i] for i in places],
-                    [titles[i] for i in places],
+                    [queries[i] for i in chosen],
+                    [titles[i] for i in chosen],
                     settings.max_tokens,
                 )
                 .cpu()
@@ -119,7 +119,7 @@ def _logits(
     return logits
 
 
-def _claim(out: Path, manifest: dict[str, Any]) -> None:
+def _check_manifest(out: Path, manifest: dict[str, Any]) -> None:
     out.mkdir(parents=True, exist_ok=True)
     path = out / "scores.json"
     if path.is_file() and json.loads(path.read_text()) != manifest:

@@ -1,9 +1,9 @@
-"""Titles -> teacher: label-free training pairs, the transfer set that students are distilled on.
+"""Titles -> transfer pairs: unlabelled (query, title) pairs that students are distilled on.
 
-Queries are given, or made from titles. Each meets titles found lexically, by meaning (where an
-encoder is at hand) and at random. No label is needed: a teacher labels the pairs later. BERT2DNN
-(section on the transfer set) shows that the size of this set, rather than its labels, makes the
-student.
+Queries are given (from a log, say) or generated from titles. Each query is paired with titles from
+a lexical search, from a dense search (optional) and at random. A teacher labels the pairs later.
+BERT2DNN (arXiv 2010.10442, section on the transfer set): a student's quality depends on the size
+of this set more than on its labels.
 """
 
 from __future__ import annotations
@@ -16,17 +16,22 @@ from qtr_rerank.errors import SettingsError
 from qtr_rerank.text import words
 
 Search = Callable[[str, int], Sequence[int]]
-"""A lexical search: (query, k) -> places of titles, best first."""
+"""A lexical search: (query, k) -> positions of titles, best first."""
 
 DenseSearch = Callable[[Sequence[str], int], Sequence[Sequence[int]]]
-"""A search by meaning for many queries at once: (queries, k) -> places of titles, best first."""
+"""A dense search: (queries, k) -> for each query the positions of titles, best first."""
 
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 
 @dataclass(frozen=True, slots=True)
 class TransferPairSettings:
-    """How many pairs, and of what kind. Rates are probabilities per query."""
+    """How many pairs of which source each query gets.
+
+    `given_*_per_query` apply to given queries, the others to generated ones. `*_depth` is how many
+    hits of a search the titles are sampled from (twice as many, lexically, for a given query).
+    `misspelling_rate` is a probability per generated query. `size` limits the pairs.
+    """
 
     generated_queries: int = 60_000
     max_query_words: int = 4
@@ -54,7 +59,7 @@ class TransferPairSettings:
             raise SettingsError(f"size={self.size}; expected at least 1, or none for all")
 
     def per_query(self, given: bool) -> tuple[int, int, int]:
-        """How many titles a query meets: lexical, random, dense."""
+        """How many titles a query is paired with: (lexical, random, dense)."""
         if given:
             return (
                 self.given_lexical_per_query,
@@ -66,8 +71,8 @@ class TransferPairSettings:
 
 @dataclass(frozen=True, slots=True)
 class TransferPair:
-    """One unlabelled pair. `clean_query` is the query before a misspelling was put into `query`:
-    the teacher reads the clean form, the student the other, and so learns to read misspellings.
+    """One unlabelled pair. The teacher reads `clean_query`; the student reads `query`, which may
+    be misspelt, and so learns to read misspellings. `source` says how the title was chosen.
     """
 
     query: str
@@ -83,119 +88,121 @@ def make_transfer_pairs(
     settings: TransferPairSettings,
     dense: DenseSearch | None = None,
 ) -> Iterator[TransferPair]:
-    """Pairs, query by query, each (query, title) once; the same inputs and seed give the same.
+    """Distinct pairs, query by query, given queries first. Deterministic for the same seed.
 
-    Where `settings.size` is set, pairs are dropped at random, as many of each kind of source as
-    its share, until that many are left.
+    `settings.size` limits the pairs: every source keeps a random sample of its pairs, in
+    proportion to its share.
     """
-    chance = random.Random(settings.seed)
-    asked = [(query, query, True) for query in given_queries]
-    asked += _generated(titles, settings, chance)
-    near = dense([clean for _, clean, _ in asked], settings.dense_depth) if dense else None
+    rng = random.Random(settings.seed)
+    queries = [(query, query, True) for query in given_queries]
+    queries += _generated(titles, settings, rng)
+    dense_hits = dense([clean for _, clean, _ in queries], settings.dense_depth) if dense else None
     seen: set[tuple[str, str]] = set()
     pairs: list[TransferPair] = []
-    for number, (query, clean, given) in enumerate(asked):
-        lexical, strangers, close = settings.per_query(given)
-        found = list(search(clean, settings.lexical_depth * (2 if given else 1)))
-        chosen = [(place, "lexical") for place in _sampled(found, lexical, chance)]
-        if near is not None:
-            chosen += [(place, "dense") for place in _sampled(near[number], close, chance)]
-        chosen += [(chance.randrange(len(titles)), "random") for _ in range(strangers)]
-        pairs += _fresh(query, clean, chosen, titles, seen)
-    yield from _cut(pairs, settings.size, chance)
+    for number, (query, clean, given) in enumerate(queries):
+        n_lexical, n_random, n_dense = settings.per_query(given)
+        hits = list(search(clean, settings.lexical_depth * (2 if given else 1)))
+        chosen = [(position, "lexical") for position in _sample(hits, n_lexical, rng)]
+        if dense_hits is not None:
+            chosen += [
+                (position, "dense") for position in _sample(dense_hits[number], n_dense, rng)
+            ]
+        chosen += [(rng.randrange(len(titles)), "random") for _ in range(n_random)]
+        pairs += _new_pairs(query, clean, chosen, titles, seen)
+    yield from _limited(pairs, settings.size, rng)
 
 
 def _generated(
-    titles: Sequence[str], settings: TransferPairSettings, chance: random.Random
+    titles: Sequence[str], settings: TransferPairSettings, rng: random.Random
 ) -> list[tuple[str, str, bool]]:
-    """(query, the query before a misspelling, False), made from titles."""
-    made: list[tuple[str, str, bool]] = []
+    """(query, the query before a misspelling, False), generated from titles."""
+    generated: list[tuple[str, str, bool]] = []
     misses = 0
-    while len(made) < settings.generated_queries and misses < 1000:
-        title = titles[chance.randrange(len(titles))]
-        clean = generate_query(title, chance, settings.max_query_words)
+    while len(generated) < settings.generated_queries and misses < 1000:
+        title = titles[rng.randrange(len(titles))]
+        clean = generate_query(title, rng, settings.max_query_words)
         if not clean:
-            misses += 1  # titles without a letter give no query, and there may be no others
+            misses += 1  # perhaps no title has a letter: stop after many in a row
             continue
-        misspelt = chance.random() < settings.misspelling_rate
-        made.append((misspell(clean, chance) if misspelt else clean, clean, False))
+        misspelt = rng.random() < settings.misspelling_rate
+        generated.append((misspell(clean, rng) if misspelt else clean, clean, False))
         misses = 0
-    return made
+    return generated
 
 
-def _cut(
-    pairs: list[TransferPair], size: int | None, chance: random.Random
+def _limited(
+    pairs: list[TransferPair], size: int | None, rng: random.Random
 ) -> Iterator[TransferPair]:
     if size is None or size >= len(pairs):
         yield from pairs
         return
     by_source: dict[str, list[int]] = {}
-    for place, pair in enumerate(pairs):
-        by_source.setdefault(pair.source, []).append(place)
+    for position, pair in enumerate(pairs):
+        by_source.setdefault(pair.source, []).append(position)
     kept: list[int] = []
-    for places in by_source.values():
-        kept += chance.sample(places, round(len(places) * size / len(pairs)))
-    for place in sorted(kept):
-        yield pairs[place]
+    for positions in by_source.values():
+        kept += rng.sample(positions, round(len(positions) * size / len(pairs)))
+    for position in sorted(kept):
+        yield pairs[position]
 
 
-def generate_query(title: str, chance: random.Random, max_words: int) -> str:
-    """1 to `max_words` words of a title: half the time neighbours, else a subset in order.
+def generate_query(title: str, rng: random.Random, max_words: int) -> str:
+    """1 to `max_words` words of a title: half the time adjacent ones, else a subset in order.
 
-    Shoppers seldom type a bare number: a query of digits alone is not made (empty string).
+    Empty for a title without words, and instead of digits alone, which shoppers seldom type.
     """
     title_words = words(title)
     if not title_words:
         return ""
-    count = min(len(title_words), chance.randint(1, max_words))
-    if chance.random() < 0.5:
-        start = chance.randrange(len(title_words) - count + 1)
+    count = min(len(title_words), rng.randint(1, max_words))
+    if rng.random() < 0.5:
+        start = rng.randrange(len(title_words) - count + 1)
         chosen = title_words[start : start + count]
     else:
-        chosen = [title_words[i] for i in sorted(chance.sample(range(len(title_words)), count))]
-    if chance.random() < 0.1:
-        chance.shuffle(chosen)
+        chosen = [title_words[i] for i in sorted(rng.sample(range(len(title_words)), count))]
+    if rng.random() < 0.1:
+        rng.shuffle(chosen)
     query = " ".join(dict.fromkeys(chosen))
     return query if any(character.isalpha() for character in query) else ""
 
 
-def misspell(query: str, chance: random.Random) -> str:
-    """One slip of the fingers in one word of four letters or more: a letter dropped, doubled,
-    replaced, or two neighbours swapped. Unchanged where no word is long enough.
+def misspell(query: str, rng: random.Random) -> str:
+    """A typing error in one word of four letters or more: a letter dropped, doubled or replaced,
+    or two neighbours swapped. Unchanged if no word is long enough.
     """
     parts = query.split(" ")
-    long_places = [i for i, part in enumerate(parts) if len(part) >= 4 and part.isalpha()]
-    if not long_places:
+    long_words = [i for i, part in enumerate(parts) if len(part) >= 4 and part.isalpha()]
+    if not long_words:
         return query
-    place = chance.choice(long_places)
-    word = parts[place]
-    at = chance.randrange(1, len(word) - 1)
-    slip = chance.randrange(4)
-    if slip == 0:
+    chosen = rng.choice(long_words)
+    word = parts[chosen]
+    at = rng.randrange(1, len(word) - 1)
+    error = rng.randrange(4)
+    if error == 0:
         word = word[:at] + word[at + 1 :]
-    elif slip == 1:
+    elif error == 1:
         word = word[:at] + word[at] + word[at:]
-    elif slip == 2:
-        word = word[:at] + chance.choice(_LETTERS) + word[at + 1 :]
+    elif error == 2:
+        word = word[:at] + rng.choice(_LETTERS) + word[at + 1 :]
     else:
         word = word[:at] + word[at + 1] + word[at] + word[at + 2 :]
-    return " ".join([*parts[:place], word, *parts[place + 1 :]])
+    return " ".join([*parts[:chosen], word, *parts[chosen + 1 :]])
 
 
-def _sampled(found: Sequence[int], count: int, chance: random.Random) -> list[int]:
-    """A sample in order: not the top alone, since the teacher must also see near misses."""
-    return [found[i] for i in sorted(chance.sample(range(len(found)), min(count, len(found))))]
+def _sample(hits: Sequence[int], count: int, rng: random.Random) -> list[int]:
+    """A sample of the hits in order. Not just the top: near misses are needed, too."""
+    return [hits[i] for i in sorted(rng.sample(range(len(hits)), min(count, len(hits))))]
 
 
-def _fresh(
+def _new_pairs(
     query: str,
     clean: str,
-    places: Sequence[tuple[int, str]],
+    chosen: Sequence[tuple[int, str]],
     titles: Sequence[str],
     seen: set[tuple[str, str]],
 ) -> Iterator[TransferPair]:
-    for place, source in places:
-        key = (query, titles[place])
+    for position, source in chosen:
+        key = (query, titles[position])
         if key not in seen:
             seen.add(key)
-            yield TransferPair(query, clean, titles[place], source)
+            yield TransferPair(query, clean, titles[position], source)

@@ -1,9 +1,9 @@
-"""Titles -> teacher: label-free pairs of words that the titles at hand do not have.
+"""Vocabulary -> transfer pairs: unlabelled pairs of words that the training titles lack.
 
-Students that start from an encoder's token vectors move those that their titles hold and leave
-the others where they were; a shop of another kind is made of the others. Here every whole word of
-the encoder's vocabulary meets words of like and of unlike meaning, in made-up queries and titles
-that a teacher then labels: it has read of all of them, the students have not. Ours.
+A student's token vectors start from an encoder's, and training moves only those of tokens that the
+titles contain. A shop of another kind uses the other tokens. So every whole word of the encoder's
+vocabulary is put beside words of similar and of other meaning, in synthetic queries and titles
+that a teacher then labels: the teacher was pre-trained on all these words. Our own method.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ _BLOCK = 512
 
 @dataclass(frozen=True, slots=True)
 class VocabularyPairSettings:
-    """How many pairs, how many of each query, and how near in meaning a related word is: one of
-    so many `neighbours`. `given_rate` is the share of queries that are given ones.
+    """`pairs` in all, `per_query` of each query. A word is related to another if it is one of its
+    nearest `neighbours` by cosine. `given_rate` is the share of given (not generated) queries.
     """
 
     pairs: int = 150_000
@@ -50,7 +50,7 @@ class VocabularyPairSettings:
 
 
 def whole_words(vocabulary: Sequence[str]) -> list[str]:
-    """The tokens that are words by themselves: letters alone, three or more."""
+    """The tokens that are whole words: three or more of the letters a to z."""
     return [token for token in vocabulary if _WORD.fullmatch(token)]
 
 
@@ -61,29 +61,30 @@ def make_vocabulary_pairs(
     encode: Encode,
     settings: VocabularyPairSettings,
 ) -> Iterator[TransferPair]:
-    """Pairs from the words of a `vocabulary`, with pieces of real `titles` between them; the same
-    inputs and seed give the same. Raises DataError where there are too few words.
+    """Distinct pairs made of the words of `vocabulary` and excerpts of real `titles`.
+
+    Deterministic for the same seed. Raises DataError if the vocabulary has too few whole words.
     """
-    known = whole_words(vocabulary)
-    if len(known) <= settings.neighbours:
+    vocabulary_words = whole_words(vocabulary)
+    if len(vocabulary_words) <= settings.neighbours:
         raise DataError(
-            f"the vocabulary has {len(known)} whole words; expected more than "
-            f"{settings.neighbours}, as an uncased English one has"
+            f"the vocabulary has {len(vocabulary_words)} whole words; expected more than "
+            f"{settings.neighbours}; choose an uncased English encoder"
         )
-    related = _related(known, given_queries, encode, settings.neighbours)
-    maker = _Maker(known, titles, related, random.Random(settings.seed))
+    related = _related(vocabulary_words, given_queries, encode, settings.neighbours)
+    generator = _TextGenerator(vocabulary_words, titles, related, random.Random(settings.seed))
     given_rate = settings.given_rate if given_queries else 0.0
     seen: set[tuple[str, str]] = set()
     repeated = 0
     while len(seen) < settings.pairs and repeated < 100 * settings.per_query:
-        if maker.chance.random() < given_rate:
-            place = maker.chance.randrange(len(given_queries))
-            query, topics = given_queries[place], [len(known) + place]
+        if generator.rng.random() < given_rate:
+            number = generator.rng.randrange(len(given_queries))
+            query, topics = given_queries[number], [len(vocabulary_words) + number]
         else:
-            topics = maker.topics()
-            query = maker.text_of(topics)
+            topics = generator.topics()
+            query = generator.text_of(topics)
         for _ in range(settings.per_query):
-            pair = (query, maker.title(query, topics))
+            pair = (query, generator.title(query, topics))
             if pair in seen or len(seen) == settings.pairs:
                 repeated += 1
                 continue
@@ -93,72 +94,74 @@ def make_vocabulary_pairs(
 
 
 def _related(
-    known: Sequence[str], given_queries: Sequence[str], encode: Encode, count: int
+    vocabulary_words: Sequence[str], given_queries: Sequence[str], encode: Encode, count: int
 ) -> NDArray[np.int64]:
-    """(words + given queries, count): the places of the words nearest in meaning, best first."""
-    vectors = encode([*known, *given_queries])
-    towards = vectors[: len(known)].T
+    """(words + given queries, count): positions of the nearest words by cosine, nearest first."""
+    vectors = encode([*vocabulary_words, *given_queries])
+    word_vectors = vectors[: len(vocabulary_words)].T
     rows = []
     for start in range(0, len(vectors), _BLOCK):
-        cosine = vectors[start : start + _BLOCK] @ towards
+        cosine = vectors[start : start + _BLOCK] @ word_vectors
         best = np.argpartition(-cosine, count, axis=1)[:, : count + 1]
         order = np.argsort(-np.take_along_axis(cosine, best, 1), axis=1, kind="stable")
         rows.append(np.take_along_axis(best, order, 1)[:, :count])
     return np.concatenate(rows).astype(np.int64)
 
 
-class _Maker:
-    """Draws texts. A topic is a place in `related`: a word, or a given query."""
+class _TextGenerator:
+    """Generates queries and titles. A topic is a row of `related`: a word or a given query."""
 
     def __init__(
         self,
-        known: Sequence[str],
+        vocabulary_words: Sequence[str],
         titles: Sequence[str],
         related: NDArray[np.int64],
-        chance: random.Random,
+        rng: random.Random,
     ) -> None:
-        self._known, self._titles, self._related = known, titles, related
-        self.chance = chance
+        self._words, self._titles, self._related = vocabulary_words, titles, related
+        self.rng = rng
 
     def topics(self) -> list[int]:
-        """1 to 4 words: one, and others that have to do with it, or not."""
-        first = self.chance.randrange(len(self._known))
-        found = [first]
-        for _ in range(self.chance.choice((0, 1, 1, 2, 2, 3))):
-            near = self.chance.random() < 0.65
-            found.append(self._near(first) if near else self.chance.randrange(len(self._known)))
-        self.chance.shuffle(found)
-        return list(dict.fromkeys(found))
+        """1 to 4 distinct words: a random one, and others that are related to it or random."""
+        first = self.rng.randrange(len(self._words))
+        topics = [first]
+        for _ in range(self.rng.choice((0, 1, 1, 2, 2, 3))):
+            related = self.rng.random() < 0.65
+            topics.append(
+                self._related_word(first) if related else self.rng.randrange(len(self._words))
+            )
+        self.rng.shuffle(topics)
+        return list(dict.fromkeys(topics))
 
     def text_of(self, topics: Sequence[int]) -> str:
-        return " ".join(self._known[place] for place in topics)
+        return " ".join(self._words[topic] for topic in topics)
 
     def title(self, query: str, topics: Sequence[int]) -> str:
-        """The query's words, kept, said in other words or left out, in different company."""
-        kept_rate = self.chance.choice((0.0, 0.3, 0.6, 1.0))
-        other_rate = self.chance.random()
-        found: list[str] = []
+        """Other words among the query's, each of which is kept, replaced or dropped."""
+        kept_rate = self.rng.choice((0.0, 0.3, 0.6, 1.0))
+        replaced_rate = self.rng.random()
+        title: list[str] = []
         for word in words(query):
-            if self.chance.random() < kept_rate:
-                found.append(word)
-            elif self.chance.random() < other_rate:
-                found.append(self._known[self._near(self.chance.choice(topics))])
-        same = self.chance.random() < 0.6
-        topic = self.chance.choice(topics) if same else self.chance.randrange(len(self._known))
-        for _ in range(self.chance.randint(1, 4)):
-            found.append(self._known[self._near(topic)])
-        if self.chance.random() < 0.6:
-            self.chance.shuffle(found)
-        at = self.chance.randrange(len(found) + 1)
-        return " ".join(dict.fromkeys([*found[:at], *self._piece(), *found[at:]]))
+            if self.rng.random() < kept_rate:
+                title.append(word)
+            elif self.rng.random() < replaced_rate:
+                title.append(self._words[self._related_word(self.rng.choice(topics))])
+        on_topic = self.rng.random() < 0.6
+        topic = self.rng.choice(topics) if on_topic else self.rng.randrange(len(self._words))
+        for _ in range(self.rng.randint(1, 4)):
+            title.append(self._words[self._related_word(topic)])
+        if self.rng.random() < 0.6:
+            self.rng.shuffle(title)
+        at = self.rng.randrange(len(title) + 1)
+        return " ".join(dict.fromkeys([*title[:at], *self._excerpt(), *title[at:]]))
 
-    def _near(self, topic: int) -> int:
-        return int(self.chance.choice(self._related[topic]))
+    def _related_word(self, topic: int) -> int:
+        return int(self.rng.choice(self._related[topic]))
 
-    def _piece(self) -> list[str]:
-        """Up to five neighbouring words of a real title: brands, sizes, numbers."""
+    def _excerpt(self) -> list[str]:
+        """Up to five adjacent words of a real title: brands, sizes, numbers."""
         if not self._titles:
             return []
-        title = words(self._titles[self.chance.randrange(len(self._titles))])
-        start = self.chance.randrange(len(title)) if title else 0
-        return title[start : start + self.chance.randint(0, 5)]
+        title = words(self._titles[self.rng.randrange(len(self._titles))])
+        start = self.rng.randrange(len(title)) if title else 0
+        return title[start : start + self.rng.randint(0, 5)]

@@ -11,19 +11,19 @@ from qtr_rerank.teacher.encoders import encode_texts
 
 
 def add_cosine(encoder: str, pairs: Path, out: Path) -> None:
-    """Write `pairs` with the column `cosine`: a bi-encoder's similarity of query and title."""
+    """Write `pairs` with the column `cosine`, a bi-encoder's similarity of query and title."""
     table = read_table(pairs, ["clean_query", "title"])
     columns = []
     for name in ("clean_query", "title"):
         column = np.asarray(texts(table, name), dtype=object)
-        distinct, places = np.unique(column, return_inverse=True)
-        columns.append((encode_texts(encoder, list(distinct)), places))
-    (queries, query_places), (titles, title_places) = columns
+        distinct, rows = np.unique(column, return_inverse=True)
+        columns.append((encode_texts(encoder, list(distinct)), rows))
+    (queries, query_rows), (titles, title_rows) = columns
     cosine = np.concatenate(
         [
             np.einsum("nd,nd->n", queries[q], titles[t])
             for q, t in zip(
-                np.array_split(query_places, 64), np.array_split(title_places, 64), strict=True
+                np.array_split(query_rows, 64), np.array_split(title_rows, 64), strict=True
             )
         ]
     )
@@ -31,9 +31,9 @@ def add_cosine(encoder: str, pairs: Path, out: Path) -> None:
 
 
 def add_weak_label(pairs: Path, out: Path, cosine_share: float = 0.5) -> None:
-    """Write `pairs` with `label` = share * cosine + (1 - share) * coverage, kept within 0..1.
+    """Write `pairs` with `label` = cosine_share * cosine + (1 - cosine_share) * coverage.
 
-    The label that stands in for judges where there are none (DESIGN.md, cold start).
+    Clipped to 0..1. Needs no judges: the label for a new shop (cold start).
     """
     table = read_table(pairs, ["cosine", "coverage"])
     cosine = table.column("cosine").to_numpy()

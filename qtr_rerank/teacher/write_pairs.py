@@ -1,4 +1,4 @@
-"""Titles -> teacher: write pair tables, label-free ones and judged ones."""
+"""Titles, judgments -> pair tables: write training pairs as Parquet, unlabelled and judged."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ def write_transfer_set(
     dense_encoder: str | None = None,
     reads: str = DEFAULT_READS,
 ) -> int:
-    """Write label-free pairs with their `coverage`; how many.
+    """Write unlabelled pairs with their lexical `coverage`; returns their number.
 
-    With a `dense_encoder` (a bi-encoder) some titles of each query are found by meaning. Columns
-    `query, clean_query, title, source, coverage`; `reads`, the template that the titles were made
-    by, is noted. Raises DataError without titles.
+    With a `dense_encoder` (a bi-encoder) a dense search finds some titles of each query. Columns
+    `query, clean_query, title, source, coverage`. The file records `reads`, the template that made
+    the titles. Raises DataError without titles.
     """
     distinct_titles = list(dict.fromkeys(titles))
     if not distinct_titles:
@@ -55,7 +55,7 @@ def write_transfer_set(
             make_transfer_pairs(
                 distinct_titles,
                 list(dict.fromkeys(given_queries)),
-                lambda query, k: [int(found.id) for found in index.search(query, k)],
+                lambda query, k: [int(hit.id) for hit in index.search(query, k)],
                 settings,
                 _dense_search(dense_encoder, distinct_titles) if dense_encoder else None,
             )
@@ -76,7 +76,7 @@ def write_vocabulary_pairs(
 
     Columns as `write_transfer_set`.
     """
-    from qtr_rerank.teacher.encoders import encode_texts, load_tokenizer  # torch: only here
+    from qtr_rerank.teacher.encoders import encode_texts, load_tokenizer  # loads torch
 
     tokens = load_tokenizer(encoder).get_vocab()
     distinct_titles = list(dict.fromkeys(titles))
@@ -99,7 +99,7 @@ def write_augmented_pairs(pairs_file: Path, out: Path, settings: AugmentSettings
     given = list(zip(texts(table, "clean_query"), texts(table, "title"), strict=True))
     pairs = list(augment(given, settings))
     if not pairs:
-        raise DataError(f"{pairs_file}: no pair could be varied; its texts are too short")
+        raise DataError(f"{pairs_file}: no pair could be varied; expected longer texts")
     coverage = Coverage(dict.fromkeys(title for _, title in given))
     _write_pairs(pairs, coverage, out, reads_of(pairs_file))
     return len(pairs)
@@ -121,20 +121,20 @@ def _write_pairs(pairs: Sequence[TransferPair], coverage: Coverage, out: Path, r
 
 
 def _dense_search(encoder: str, titles: Sequence[str]) -> DenseSearch:
-    from qtr_rerank.teacher.encoders import encode_texts  # torch: only where it is asked for
+    from qtr_rerank.teacher.encoders import encode_texts  # loads torch
 
     vectors = encode_texts(encoder, titles)
 
     def search(queries: Sequence[str], k: int) -> list[list[int]]:
-        asked = encode_texts(encoder, queries)
+        query_vectors = encode_texts(encoder, queries)
         depth = min(k, len(titles))
-        found: list[list[int]] = []
-        for block in np.array_split(asked, max(1, len(asked) // 256)):
+        hits: list[list[int]] = []
+        for block in np.array_split(query_vectors, max(1, len(queries) // 256)):
             cosine = block @ vectors.T
             best = np.argpartition(-cosine, depth - 1, axis=1)[:, :depth]
             order = np.argsort(-np.take_along_axis(cosine, best, 1), axis=1, kind="stable")
-            found += np.take_along_axis(best, order, 1).tolist()
-        return found
+            hits += np.take_along_axis(best, order, 1).tolist()
+        return hits
 
     return search
 
@@ -142,24 +142,24 @@ def _dense_search(encoder: str, titles: Sequence[str]) -> DenseSearch:
 def write_sample_pairs(
     out: Path, queries: int, per_query: int, seed: int, reads: ProductText | None = None
 ) -> int:
-    """Write judged pairs of a generated shop: queries whose grades follow from attributes.
+    """Write judged pairs of the sample shop, whose grades follow from product attributes.
 
-    The shop is drawn with another seed than the one that `qtr sample` writes, and none of the
-    judged sample queries is among these. At most `per_query` products a query, the best graded
-    half first, the rest drawn from all the others. Columns as `write_judged_pairs`.
+    The shop differs from the one that `qtr sample` writes (another seed), and so do its queries.
+    Of each query at most `per_query` products: half the best graded, half a random sample of the
+    rest. Columns as `write_judged_pairs`.
     """
     catalog = sample_catalog(seed=seed)
     reads = reads or ProductText()
     titles = {product.id: reads.render(product) for product in catalog}
-    chance = random.Random(seed)
+    rng = random.Random(seed)
     judgments = []
-    for made in generated_queries(catalog, queries, seed):
-        ids = list(made.ratings)
-        chance.shuffle(ids)
-        ids.sort(key=lambda id: -made.ratings[id])
+    for generated in generated_queries(catalog, queries, seed):
+        ids = list(generated.ratings)
+        rng.shuffle(ids)
+        ids.sort(key=lambda id: -generated.ratings[id])
         best, others = ids[: per_query // 2], ids[per_query // 2 :]
-        kept = best + chance.sample(others, min(len(others), per_query - len(best)))
-        judgments += [Judgment(made.query, id, float(made.ratings[id])) for id in kept]
+        kept = best + rng.sample(others, min(len(others), per_query - len(best)))
+        judgments += [Judgment(generated.query, id, float(generated.ratings[id])) for id in kept]
     return write_judged_pairs(judgments, titles, out, None, reads.template)
 
 
@@ -170,11 +170,12 @@ def write_judged_pairs(
     split: Split | None,
     reads: str = DEFAULT_READS,
 ) -> int:
-    """Write judged pairs of one side of the split (None: all) with `label` scaled to 0..1.
+    """Write judged pairs of one side of the split (None: both); returns their number.
 
-    `titles` maps ids to what is read of a product, made by the template `reads`, which is noted.
-    Columns `query, clean_query, title, source, coverage, label, rating, docid`. Judgments of
-    products that the catalog lacks have no title to read and are left out.
+    `titles` maps product ids to texts made with the template `reads`, which the file records.
+    Columns `query, clean_query, title, source, coverage, label, rating, docid`; `label` is the
+    rating scaled to 0..1. Judgments of products that `titles` lacks are left out. Raises DataError
+    without judgments, or if all have the same rating.
     """
     if not judgments:
         raise DataError("no judgments to make pairs from")
