@@ -30,10 +30,11 @@ from transformers import BertForSequenceClassification
 
 from experiments.rival_start import start_rival
 from qtr_rerank.cli.score import BATCH as READ_BATCH
-from qtr_rerank.data.pair_files import PairReader, PairWriter
+from qtr_rerank.data.pairs_to_score import PairReader, PairWriter
 from qtr_rerank.errors import DataError, QtrError, SettingsError
 from qtr_rerank.export.cross_encoders import BERT_SIZES, write_graph, write_int8
 from qtr_rerank.features.wordpiece import WordPiece
+from qtr_rerank.probability import sigmoid
 from qtr_rerank.runtime.cross_encoder import CrossEncoder, join_pairs, special_ids
 from qtr_rerank.students.losses import logit_mse, soft_cross_entropy
 from qtr_rerank.students.pair_ids import PairIds, read_pair_ids
@@ -162,12 +163,11 @@ def score_rival(exported: Path, pairs: Path, out: Path, precision: str, threads:
     with PairWriter(out, reader, added=("score", "logit")) as writer:
         for batch in reader.batches(READ_BATCH):
             logits = scorer.score_pairs(batch.queries, batch.titles)
-            exponent = np.clip(-(scale * logits + bias), -80.0, 80.0)
-            chances = (1.0 / (1.0 + np.exp(exponent))).astype(np.float32)
+            probabilities = sigmoid(scale * logits + bias)
             writer.write(
                 batch,
                 {
-                    "score": [float(str(value)) for value in chances],
+                    "score": [float(str(value)) for value in probabilities],
                     "logit": [float(str(value)) for value in logits],
                 },
             )

@@ -30,7 +30,7 @@ from indexer.checkpoint import (
     save_checkpoint,
 )
 from indexer.vectors import VectorSettings, write_vectors
-from qtr_rerank.data.any_catalog import check_format, open_catalog
+from qtr_rerank.data.catalog_formats import check_format, open_catalog
 from qtr_rerank.errors import CatalogIndexError, SettingsError
 from qtr_rerank.records import Product
 from qtr_rerank.retrieve.dense_opensearch import KnnEngine

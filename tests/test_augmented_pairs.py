@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qtr_rerank.cli.options import with_overrides
+from qtr_rerank.cli.set_option import with_overrides
 from qtr_rerank.errors import SettingsError
 from qtr_rerank.teacher.augmented_pairs import AugmentSettings, augment
 

@@ -33,7 +33,7 @@ from experiments.sst2_data import (  # noqa: E402
 )
 from experiments.tables import END  # noqa: E402
 from qtr_rerank.artifact import SHIPPED  # noqa: E402
-from qtr_rerank.data.pair_tables import read_table, texts, with_column, write_table  # noqa: E402
+from qtr_rerank.data.training_pairs import read_table, texts, with_column, write_table  # noqa: E402
 from qtr_rerank.errors import DataError  # noqa: E402
 from qtr_rerank.export.to_onnx import export_student  # noqa: E402
 from qtr_rerank.runtime.scorer import Scorer  # noqa: E402

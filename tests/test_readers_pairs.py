@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qtr_rerank.data.pair_files import PairReader, PairWriter, read_pair_rows
+from qtr_rerank.data.pairs_to_score import PairReader, PairWriter, read_pair_rows
 from qtr_rerank.data.rows import BadRow
 from qtr_rerank.data.tables import Table
 from qtr_rerank.errors import DataError

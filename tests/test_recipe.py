@@ -15,8 +15,8 @@ from click.testing import CliRunner, Result
 
 from qtr_rerank.artifact import Artifact
 from qtr_rerank.cli import cli
-from qtr_rerank.data.pair_tables import read_table, texts
 from qtr_rerank.data.splits import query_key
+from qtr_rerank.data.training_pairs import read_table, texts
 from qtr_rerank.errors import DataError, QtrError, SettingsError
 from qtr_rerank.records import Judgment, Product
 from qtr_rerank.rerank.cascade import StageSettings

@@ -18,7 +18,7 @@ from hypothesis.extra import numpy as arrays
 
 from qtr_rerank.artifact import SHIPPED
 from qtr_rerank.cli import cli
-from qtr_rerank.data.pair_tables import read_table, write_table
+from qtr_rerank.data.training_pairs import read_table, write_table
 from qtr_rerank.errors import SettingsError
 from qtr_rerank.evaluate.latency import Latency, Milliseconds, speedups
 from qtr_rerank.features.wordpiece import FILE, WordPiece

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qtr_rerank.data.pair_tables import read_table, write_table
+from qtr_rerank.data.training_pairs import read_table, write_table
 from qtr_rerank.errors import DataError, SettingsError, TrainingError
 
 torch = pytest.importorskip("torch", reason="training needs: pip install 'qtr-rerank[train]'")

@@ -14,14 +14,14 @@ from hypothesis import strategies as st
 
 from indexer.job import IndexSettings, build_index
 from qtr_rerank.artifact import SHIPPED, Artifact
-from qtr_rerank.data.any_catalog import product_texts
-from qtr_rerank.data.pair_tables import (
-    common_reads,
+from qtr_rerank.data.catalog_formats import product_texts
+from qtr_rerank.data.training_pairs import (
+    common_template,
     read_table,
-    reads_of,
+    template_of,
     texts,
     with_column,
-    with_reads,
+    with_template,
     write_table,
 )
 from qtr_rerank.errors import ArtifactError, DataError, SettingsError
@@ -91,25 +91,25 @@ def test_no_text_has_doubled_spaces_and_no_word_is_lost(
 
 
 def test_a_template_stays_noted_through_every_step(tmp_path: Path) -> None:
-    write_table(with_reads(pa.table({"title": ["a"]}), BRAND_FIRST), tmp_path / "pairs.parquet")
+    write_table(with_template(pa.table({"title": ["a"]}), BRAND_FIRST), tmp_path / "pairs.parquet")
     table = read_table(tmp_path / "pairs.parquet", ["title"])
     for step in ("added", "replaced"):
         table = with_column(table.slice(0, 1), "label", [0.5])
         write_table(table, tmp_path / step / "part-00000.parquet")
-        assert reads_of(tmp_path / step) == BRAND_FIRST
+        assert template_of(tmp_path / step) == BRAND_FIRST
 
 
 def test_a_table_without_a_note_is_of_titles(tmp_path: Path) -> None:
     write_table(pa.table({"title": ["a"]}), tmp_path / "old.parquet")
-    assert reads_of(tmp_path / "old.parquet") == "{title}"
+    assert template_of(tmp_path / "old.parquet") == "{title}"
 
 
 def test_files_of_two_templates_are_not_mixed(tmp_path: Path) -> None:
     paths = [tmp_path / "one.parquet", tmp_path / "two.parquet"]
     for path, template in zip(paths, ("{title}", BRAND_FIRST), strict=True):
-        write_table(with_reads(pa.table({"title": ["a"]}), template), path)
+        write_table(with_template(pa.table({"title": ["a"]}), template), path)
     with pytest.raises(DataError, match=r"one.parquet reads '{title}'.*two.parquet reads '{brand}"):
-        common_reads(paths)
+        common_template(paths)
 
 
 def test_pairs_hold_what_the_template_reads(tmp_path: Path) -> None:
@@ -128,7 +128,7 @@ def test_pairs_hold_what_the_template_reads(tmp_path: Path) -> None:
         titles = texts(read_table(tmp_path / name, ["title"]), "title")
         assert titles
         assert all(title.startswith("Acme Hose ") for title in titles)
-        assert reads_of(tmp_path / name) == BRAND_FIRST
+        assert template_of(tmp_path / name) == BRAND_FIRST
 
 
 def test_a_field_that_no_product_has_is_said() -> None:

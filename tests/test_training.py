@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from qtr_rerank.cli import cli
-from qtr_rerank.data.pair_tables import read_table, write_table
+from qtr_rerank.data.training_pairs import read_table, write_table
 from qtr_rerank.errors import ArtifactError, DataError, SettingsError, TrainingError
 from qtr_rerank.runtime.scorer import Scorer
 

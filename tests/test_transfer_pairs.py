@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qtr_rerank.data.pair_tables import read_table, texts
 from qtr_rerank.data.splits import split_of
-from qtr_rerank.data.texts import read_texts
+from qtr_rerank.data.text_lists import read_texts
+from qtr_rerank.data.training_pairs import read_table, texts
 from qtr_rerank.errors import DataError, SettingsError
 from qtr_rerank.records import Judgment
 from qtr_rerank.teacher.coverage import Coverage

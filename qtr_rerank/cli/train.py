@@ -9,9 +9,9 @@ from typing import Any
 
 import click
 
-from qtr_rerank.cli.options import with_overrides
+from qtr_rerank.cli.set_option import with_overrides
 from qtr_rerank.errors import MissingExtraError
-from qtr_rerank.template import DEFAULT_READS
+from qtr_rerank.template import DEFAULT_TEMPLATE
 
 IN_PATH = click.Path(exists=True, path_type=Path)
 OUT_PATH = click.Path(path_type=Path)
@@ -52,8 +52,8 @@ def synthesize(
     out: Path,
 ) -> None:
     """Pairs without labels: queries, given or made from TITLES, with titles found for them."""
-    from qtr_rerank.data.any_catalog import open_catalog, product_texts
-    from qtr_rerank.data.texts import read_texts
+    from qtr_rerank.data.catalog_formats import open_catalog, product_texts
+    from qtr_rerank.data.text_lists import read_texts
     from qtr_rerank.teacher.transfer_pairs import TransferPairSettings
     from qtr_rerank.teacher.write_pairs import write_transfer_set
     from qtr_rerank.template import ProductText
@@ -70,7 +70,7 @@ def synthesize(
         out,
         TransferPairSettings(generated_queries=generated, size=size, seed=seed),
         dense_encoder,
-        ProductText(reads).template if reads else DEFAULT_READS,
+        ProductText(reads).template if reads else DEFAULT_TEMPLATE,
     )
     click.echo(f"{count:,} pairs -> {out}")
 
@@ -99,7 +99,7 @@ def word_pairs(
     out: Path,
 ) -> None:
     """Pairs without labels of words that TITLES lack, for shops of other kinds."""
-    from qtr_rerank.data.texts import read_texts
+    from qtr_rerank.data.text_lists import read_texts
     from qtr_rerank.teacher.vocabulary_pairs import VocabularyPairSettings
     from qtr_rerank.teacher.write_pairs import write_vocabulary_pairs
 
@@ -117,11 +117,11 @@ def word_pairs(
 @click.argument("dataset")
 @click.argument("folder", type=IN_PATH)
 @click.option("--split", type=click.Choice(["train", "dev"]), help="One side of the query split.")
-@click.option("--reads", default=DEFAULT_READS, show_default=True, help=READS_HELP)
+@click.option("--reads", default=DEFAULT_TEMPLATE, show_default=True, help=READS_HELP)
 @click.option("-o", "--out", required=True, type=OUT_PATH, help="Parquet file to write.")
 def judged(dataset: str, folder: Path, split: Any, reads: str, out: Path) -> None:
     """Judged pairs of a public data set (icecat, ...) that lies in FOLDER."""
-    from qtr_rerank.data.any_catalog import product_texts
+    from qtr_rerank.data.catalog_formats import product_texts
     from qtr_rerank.data.datasets import open_dataset
     from qtr_rerank.teacher.write_pairs import write_judged_pairs
     from qtr_rerank.template import ProductText
@@ -150,7 +150,7 @@ def augment(pairs_file: Path, per_pair: int, seed: int, out: Path) -> None:
 @click.option("--queries", default=1500, show_default=True, help="Queries to make.")
 @click.option("--per-query", default=16, show_default=True, help="Products of each, at most.")
 @click.option("--seed", default=11, show_default=True, help="Of the shop; not `qtr sample`'s.")
-@click.option("--reads", default=DEFAULT_READS, show_default=True, help=READS_HELP)
+@click.option("--reads", default=DEFAULT_TEMPLATE, show_default=True, help=READS_HELP)
 @click.option("-o", "--out", required=True, type=OUT_PATH, help="Parquet file to write.")
 def sample(queries: int, per_query: int, seed: int, reads: str, out: Path) -> None:
     """Judged pairs of a generated shop: synonyms, units, negation, accessories."""
@@ -238,8 +238,8 @@ def _given_queries(
     files: Iterable[Path], sources: tuple[str, ...], keep_out: Iterable[Path]
 ) -> Iterable[str]:
     """Queries of files, without those of judged pairs that are to be measured on."""
-    from qtr_rerank.data.pair_tables import read_table, texts
-    from qtr_rerank.data.texts import read_texts
+    from qtr_rerank.data.text_lists import read_texts
+    from qtr_rerank.data.training_pairs import read_table, texts
 
     avoided = {q for path in keep_out for q in texts(read_table(path, ["query"]), "query")}
     for path in files:

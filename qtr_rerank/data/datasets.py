@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from qtr_rerank.data import esci, homedepot, icecat, wands
-from qtr_rerank.data.catalogs import CatalogReader
+from qtr_rerank.data.catalog_reader import CatalogReader
+from qtr_rerank.data.dataset_files import find_file
 from qtr_rerank.data.download import Progress, RemoteFile, fetch
-from qtr_rerank.data.files import find_file
 from qtr_rerank.errors import DataError
 from qtr_rerank.records import Judgment
 

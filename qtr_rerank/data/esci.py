@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from qtr_rerank.data.catalogs import CatalogReader, ColumnMapping, to_product
-from qtr_rerank.data.files import first_file
+from qtr_rerank.data.catalog_reader import CatalogReader, ColumnMapping, to_product
+from qtr_rerank.data.dataset_files import first_file
 from qtr_rerank.data.judgments import judgments_of, required_text
 from qtr_rerank.data.rows import BadRow, Row, RowFaultError
 from qtr_rerank.data.tables import Table

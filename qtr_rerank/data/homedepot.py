@@ -11,8 +11,8 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from qtr_rerank.data.catalogs import CatalogReader, ColumnMapping, read_catalog, to_product
-from qtr_rerank.data.files import find_file, first_file
+from qtr_rerank.data.catalog_reader import CatalogReader, ColumnMapping, read_catalog, to_product
+from qtr_rerank.data.dataset_files import find_file, first_file
 from qtr_rerank.data.judgments import judgments_of, read_judgments, required_number, required_text
 from qtr_rerank.data.rows import BadRow, Row, RowFaultError, bad_row
 from qtr_rerank.data.tables import Table

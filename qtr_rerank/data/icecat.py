@@ -13,8 +13,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from qtr_rerank.data.catalogs import CatalogReader, ColumnMapping, to_product
-from qtr_rerank.data.files import first_file
+from qtr_rerank.data.catalog_reader import CatalogReader, ColumnMapping, to_product
+from qtr_rerank.data.dataset_files import first_file
 from qtr_rerank.data.judgments import read_judgments
 from qtr_rerank.data.rows import BadRow, Row, RowFaultError
 from qtr_rerank.data.tables import Table

@@ -23,7 +23,7 @@ from qtr_rerank.students import student_kind
 from qtr_rerank.students.layers import TokenEmbedding
 from qtr_rerank.students.student import Features, Student
 from qtr_rerank.students.student_folder import load_probes, load_student
-from qtr_rerank.template import DEFAULT_READS
+from qtr_rerank.template import DEFAULT_TEMPLATE
 
 _PROBE_ROWS = 3
 # Of a query and of a title: they differ, so that no graph takes them for one width.
@@ -66,7 +66,7 @@ def export_student(
             max_query_tokens=meta["student"]["max_query_tokens"],
             max_title_tokens=meta["student"]["max_title_tokens"],
             calibration=Calibration(**meta["calibration"]),
-            reads=meta.get("reads", DEFAULT_READS),
+            reads=meta.get("reads", DEFAULT_TEMPLATE),
             student=meta["student"],
             training=meta["training"] | {"tables": tables, "reliability": meta.get("reliability")},
             vocabulary=named,

@@ -15,8 +15,8 @@ from pathlib import Path
 import pyarrow as pa
 
 from qtr_rerank.artifact import CARD, Artifact
-from qtr_rerank.data.pair_tables import read_table, texts, write_table
 from qtr_rerank.data.splits import query_key
+from qtr_rerank.data.training_pairs import read_table, texts, write_table
 from qtr_rerank.errors import ArtifactError, TrainingError
 from qtr_rerank.export.model_card import model_card
 from qtr_rerank.export.to_onnx import export_student

@@ -13,10 +13,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from qtr_rerank.data.pair_tables import read_table, texts
+from qtr_rerank.data.training_pairs import read_table, texts
 from qtr_rerank.errors import DataError
 from qtr_rerank.features import wordpiece
-from qtr_rerank.features.vocabulary import Reads, Vocabulary, build_vocabulary
+from qtr_rerank.features.vocabulary import Vocabulary, VocabularyName, build_vocabulary
 from qtr_rerank.features.wordpiece import WordPiece
 from qtr_rerank.students.configurations import DistillSettings
 from qtr_rerank.students.initial_weights import new_student
@@ -228,7 +228,7 @@ def _meta(
     }
 
 
-def _vocabulary(reads: Reads, encoder: str, tables: Sequence[Path]) -> Vocabulary:
+def _vocabulary(reads: VocabularyName, encoder: str, tables: Sequence[Path]) -> Vocabulary:
     """WordPiece comes with the encoder; the others are counted in the distinct training texts."""
     if reads == "wordpiece":
         return WordPiece.from_file(_tokenizer_of(encoder))

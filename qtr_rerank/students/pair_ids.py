@@ -12,11 +12,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from qtr_rerank.data.pair_tables import common_reads, read_table, texts
+from qtr_rerank.data.training_pairs import common_template, read_table, texts
 from qtr_rerank.errors import DataError
 from qtr_rerank.features.vocabulary import Vocabulary
+from qtr_rerank.probability import sigmoid
 from qtr_rerank.students.student import StudentSettings
-from qtr_rerank.template import DEFAULT_READS
+from qtr_rerank.template import DEFAULT_TEMPLATE
 
 _LOGIT_LIMIT = 8.0
 
@@ -44,7 +45,7 @@ class PairIds:
     title_of: Tensor  # (pairs,)
     target_logit: Tensor  # (pairs,)
     unit: int = 1  # columns of a token
-    reads: str = DEFAULT_READS  # the template that the titles were made by
+    reads: str = DEFAULT_TEMPLATE  # the template that the titles were made by
 
     def texts(self, pair: int) -> tuple[str, str]:
         """Query and title of a pair."""
@@ -95,7 +96,7 @@ def read_pair_ids(
         mixed = settings.gold_share * table.column("label").to_numpy()
         if settings.gold_share < 1.0:  # hard labels alone need no teacher
             table = read_table(path, ["query", "title", "teacher_logit", "label"])
-            teacher = 1.0 / (1.0 + np.exp(-table.column("teacher_logit").to_numpy()))
+            teacher = sigmoid(table.column("teacher_logit").to_numpy())
             mixed = mixed + (1.0 - settings.gold_share) * teacher
         mixed = np.clip(mixed, 1e-4, 1.0 - 1e-4)
         for _ in range(settings.gold_repeats):
@@ -116,7 +117,7 @@ def read_pair_ids(
         title_of,
         torch.from_numpy(np.clip(np.concatenate(targets), -_LOGIT_LIMIT, _LOGIT_LIMIT)).float(),
         vocabulary.unit,
-        reads=common_reads([*scores, *gold]),
+        reads=common_template([*scores, *gold]),
     )
 
 

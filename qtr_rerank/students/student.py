@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from qtr_rerank.errors import SettingsError
-from qtr_rerank.features.vocabulary import Reads
+from qtr_rerank.features.vocabulary import VocabularyName
 from qtr_rerank.students.layers import TokenEmbedding
 
 Features = dict[str, Tensor]
@@ -20,7 +20,7 @@ class StudentSettings:
 
     max_query_tokens: int = 16
     max_title_tokens: int = 32
-    vocabulary: Reads = "wordpiece"
+    vocabulary: VocabularyName = "wordpiece"
 
     def __post_init__(self) -> None:
         if min(self.max_query_tokens, self.max_title_tokens) < 1:
@@ -29,7 +29,7 @@ class StudentSettings:
                 f"max_title_tokens={self.max_title_tokens}; expected at least 1 each"
             )
 
-    def require_vocabulary(self, *readable: Reads) -> None:
+    def require_vocabulary(self, *readable: VocabularyName) -> None:
         """Raise SettingsError unless the vocabulary is one that the student can read."""
         if self.vocabulary not in readable:
             raise SettingsError(

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from qtr_rerank.data.pair_tables import common_reads, read_table, texts
+from qtr_rerank.data.training_pairs import common_template, read_table, texts
 from qtr_rerank.errors import DataError, SettingsError
 from qtr_rerank.teacher.encoders import (
     autocast,
@@ -106,7 +106,7 @@ def finetune(
     """
     torch.manual_seed(settings.seed)
     pairs, held_out = _training_pairs(weak, gold, dev, settings)
-    reads = common_reads(path for path in (weak, *gold, dev) if path is not None)
+    reads = common_template(path for path in (weak, *gold, dev) if path is not None)
     tokenizer = load_tokenizer(settings.encoder)
     model = load_cross_encoder(settings.encoder, settings.dropout)
     rng = np.random.default_rng(settings.seed)

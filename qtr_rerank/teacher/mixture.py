@@ -16,8 +16,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from qtr_rerank.data.pair_tables import read_table, with_column, write_table
+from qtr_rerank.data.training_pairs import read_table, with_column, write_table
 from qtr_rerank.errors import DataError, SettingsError
+from qtr_rerank.probability import sigmoid
 
 _MAX_STEPS, _RIDGE = 50, 1e-3
 
@@ -71,7 +72,7 @@ def fit_mixture(judged: Path, columns: Sequence[str]) -> Mixture:
     ridge = _RIDGE * len(label) * np.diag([1.0] * len(columns) + [0.0])
     coefficients = np.zeros(len(columns) + 1)
     for _ in range(_MAX_STEPS):
-        predicted = 1.0 / (1.0 + np.exp(-np.clip(inputs @ coefficients, -30, 30)))
+        predicted = sigmoid(inputs @ coefficients)
         gradient = inputs.T @ (label - predicted) - ridge @ coefficients
         hessian = (inputs * (predicted * (1 - predicted) + 1e-9)[:, None]).T @ inputs + ridge
         step = np.linalg.solve(hessian + 1e-9 * np.eye(len(coefficients)), gradient)

@@ -15,10 +15,10 @@ import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 
-from qtr_rerank.data.pair_tables import (
-    one_template,
+from qtr_rerank.data.training_pairs import (
     read_table,
-    reads_of,
+    require_one_template,
+    template_of,
     texts,
     with_column,
     write_table,
@@ -30,7 +30,7 @@ from qtr_rerank.teacher.encoders import (
     load_tokenizer,
 )
 from qtr_rerank.teacher.finetune import cross_encode
-from qtr_rerank.template import DEFAULT_READS
+from qtr_rerank.template import DEFAULT_TEMPLATE
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +59,7 @@ def score_pairs(teacher: Path, pairs: Path, out: Path, settings: ScoreSettings) 
     another template than the pairs'.
     """
     table = read_table(pairs, ["clean_query", "title"])
-    one_template({str(teacher): teacher_reads(teacher), str(pairs): reads_of(pairs)})
+    require_one_template({str(teacher): teacher_reads(teacher), str(pairs): template_of(pairs)})
     manifest = {
         "teacher": _checksum(teacher / "model.safetensors"),
         "pairs": _checksum_table(table),
@@ -89,11 +89,11 @@ def score_pairs(teacher: Path, pairs: Path, out: Path, settings: ScoreSettings) 
 
 
 def teacher_reads(teacher: Path) -> str:
-    """The template of the texts that a teacher was trained on. Raises DataError if it is missing."""
+    """The template of the texts that a teacher was trained on. Raises DataError without one."""
     path = teacher / "teacher.json"
     if not path.is_file():
         raise DataError(f"{path} is missing; expected a teacher made by 'qtr teacher finetune'")
-    reads: str = json.loads(path.read_text(encoding="utf-8")).get("reads", DEFAULT_READS)
+    reads: str = json.loads(path.read_text(encoding="utf-8")).get("reads", DEFAULT_TEMPLATE)
     return reads
 
 

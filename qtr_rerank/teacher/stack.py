@@ -13,7 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from qtr_rerank.data.pair_tables import read_table, with_column, write_table
+from qtr_rerank.data.training_pairs import read_table, with_column, write_table
+from qtr_rerank.probability import sigmoid
 from qtr_rerank.teacher.finetune import FinetuneSettings, finetune
 from qtr_rerank.teacher.score import ScoreSettings, score_pairs
 
@@ -38,7 +39,7 @@ def stack(
         score_pairs(first_teacher, pairs, shards, scoring)
         table = read_table(shards, ["teacher_logit"])
         logits = table.column("teacher_logit").to_numpy().astype(np.float64)
-        write_table(with_column(table, "label", 1.0 / (1.0 + np.exp(-logits))), labels)
+        write_table(with_column(table, "label", sigmoid(logits)), labels)
         shutil.rmtree(shards)
     on_labels = replace(settings, epochs=1, dropout=0.0)
     if not gold:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from qtr_rerank.data.pair_tables import read_table, texts, with_column, write_table
+from qtr_rerank.data.training_pairs import read_table, texts, with_column, write_table
 from qtr_rerank.teacher.encoders import encode_texts
 
 

@@ -10,9 +10,15 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from qtr_rerank.data.pair_tables import read_table, reads_of, texts, with_reads, write_table
 from qtr_rerank.data.sample import generated_queries, sample_catalog
 from qtr_rerank.data.splits import Split, split_of
+from qtr_rerank.data.training_pairs import (
+    read_table,
+    template_of,
+    texts,
+    with_template,
+    write_table,
+)
 from qtr_rerank.errors import DataError
 from qtr_rerank.records import Judgment, Product
 from qtr_rerank.retrieve.lexical_tantivy import TantivyLexical
@@ -25,7 +31,7 @@ from qtr_rerank.teacher.transfer_pairs import (
     make_transfer_pairs,
 )
 from qtr_rerank.teacher.vocabulary_pairs import VocabularyPairSettings, make_vocabulary_pairs
-from qtr_rerank.template import DEFAULT_READS, ProductText
+from qtr_rerank.template import DEFAULT_TEMPLATE, ProductText
 
 
 def write_transfer_set(
@@ -34,7 +40,7 @@ def write_transfer_set(
     out: Path,
     settings: TransferPairSettings,
     dense_encoder: str | None = None,
-    reads: str = DEFAULT_READS,
+    reads: str = DEFAULT_TEMPLATE,
 ) -> int:
     """Write unlabelled pairs with their lexical `coverage`; returns their number.
 
@@ -89,7 +95,7 @@ def write_vocabulary_pairs(
             settings,
         )
     )
-    _write_pairs(pairs, Coverage(distinct_titles), out, DEFAULT_READS)
+    _write_pairs(pairs, Coverage(distinct_titles), out, DEFAULT_TEMPLATE)
     return len(pairs)
 
 
@@ -101,7 +107,7 @@ def write_augmented_pairs(pairs_file: Path, out: Path, settings: AugmentSettings
     if not pairs:
         raise DataError(f"{pairs_file}: no pair could be varied; expected longer texts")
     coverage = Coverage(dict.fromkeys(title for _, title in given))
-    _write_pairs(pairs, coverage, out, reads_of(pairs_file))
+    _write_pairs(pairs, coverage, out, template_of(pairs_file))
     return len(pairs)
 
 
@@ -117,7 +123,7 @@ def _write_pairs(pairs: Sequence[TransferPair], coverage: Coverage, out: Path, r
             ),
         }
     )
-    write_table(with_reads(table, reads), out)
+    write_table(with_template(table, reads), out)
 
 
 def _dense_search(encoder: str, titles: Sequence[str]) -> DenseSearch:
@@ -168,7 +174,7 @@ def write_judged_pairs(
     titles: Mapping[str, str],
     out: Path,
     split: Split | None,
-    reads: str = DEFAULT_READS,
+    reads: str = DEFAULT_TEMPLATE,
 ) -> int:
     """Write judged pairs of one side of the split (None: both); returns their number.
 
@@ -206,5 +212,5 @@ def write_judged_pairs(
             "docid": [judgment.product_id for judgment in kept],
         }
     )
-    write_table(with_reads(table, reads), out)
+    write_table(with_template(table, reads), out)
     return len(kept)

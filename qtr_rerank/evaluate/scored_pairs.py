@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from qtr_rerank.errors import DataError
-from qtr_rerank.evaluate.files import cell_text, column_of, table_rows
-from qtr_rerank.evaluate.measures import (
+from qtr_rerank.evaluate.input_rows import cell_text, column_of, table_rows
+from qtr_rerank.evaluate.measure_settings import PairColumns, PairSettings
+from qtr_rerank.evaluate.pair_measures import (
     Floats,
     Ints,
     auc,
@@ -20,7 +21,6 @@ from qtr_rerank.evaluate.measures import (
     rmse,
 )
 from qtr_rerank.evaluate.qrels import QUERY_COLUMNS
-from qtr_rerank.evaluate.settings import PairColumns, PairSettings
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
-from qtr_rerank.data.catalogs import CatalogReader, ColumnMapping, read_catalog
+from qtr_rerank.data.catalog_reader import CatalogReader, ColumnMapping, read_catalog
 from qtr_rerank.data.esci import read_esci
 from qtr_rerank.data.homedepot import read_homedepot
 from qtr_rerank.data.icecat import read_icecat
@@ -30,6 +30,19 @@ def check_format(format: str | None, columns: Mapping[str, str]) -> None:
         raise SettingsError(f"the format is {format!r}; expected one of {', '.join(FORMATS)}")
     if format in PUBLISHED and columns:
         raise SettingsError(f"format {format} has columns of its own; map none")
+
+
+def parse_columns(options: Iterable[str]) -> dict[str, str]:
+    """The values of `--column FIELD=COLUMN` as field -> column. Raises SettingsError."""
+    columns = {}
+    for option in options:
+        field, equals, column = option.partition("=")
+        if not equals or not field or not column:
+            raise SettingsError(
+                f"--column is {option!r}; expected FIELD=COLUMN, such as title=name"
+            )
+        columns[field] = column
+    return columns
 
 
 def open_catalog(

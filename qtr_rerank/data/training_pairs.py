@@ -1,8 +1,8 @@
-"""Teacher -> students: pair tables as Parquet, the files through which they meet.
+"""Training pairs as Parquet tables: teachers write them, students are trained on them.
 
-Columns: `query`, `clean_query` (before a misspelling; read by teachers), `title`, `source`,
-then what each step adds: `coverage`, `cosine`, `label` (0..1) and `teacher_logit`. `title` is what
-a model reads of the product; its template is noted in the file (`with_reads`, `common_reads`).
+Columns: `query`, `clean_query` (before a misspelling; read by teachers), `title`, `source`, then
+those that later steps add: `coverage`, `cosine`, `label` (0..1) and `teacher_logit`. `title` is
+the product rendered by a template (`qtr_rerank.template`); the file's metadata keeps the template.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from qtr_rerank.errors import DataError
-from qtr_rerank.template import DEFAULT_READS
+from qtr_rerank.template import DEFAULT_TEMPLATE
 
 _READS = b"qtr.reads"
 
@@ -38,13 +38,13 @@ def read_table(path: Path, required: Sequence[str]) -> pa.Table:
     return table
 
 
-def with_reads(table: pa.Table, template: str) -> pa.Table:
+def with_template(table: pa.Table, template: str) -> pa.Table:
     """The table with a note of the template that its `title` was made by."""
     noted = {**(table.schema.metadata or {}), _READS: template.encode()}
     return table.replace_schema_metadata(noted)
 
 
-def reads_of(path: Path) -> str:
+def template_of(path: Path) -> str:
     """The template that the titles of a pair table were made by; that of the title alone where
     none is noted. Raises DataError.
     """
@@ -53,15 +53,15 @@ def reads_of(path: Path) -> str:
         noted = pq.read_schema(part).metadata or {}
     except pa.ArrowInvalid as error:
         raise DataError(f"{part} cannot be read as Parquet: {error}") from error
-    return bytes(noted.get(_READS, DEFAULT_READS.encode())).decode()
+    return bytes(noted.get(_READS, DEFAULT_TEMPLATE.encode())).decode()
 
 
-def common_reads(paths: Iterable[Path]) -> str:
+def common_template(paths: Iterable[Path]) -> str:
     """The one template of several pair tables. Raises DataError where two differ."""
-    return one_template({str(path): reads_of(path) for path in paths})
+    return require_one_template({str(path): template_of(path) for path in paths})
 
 
-def one_template(templates: Mapping[str, str]) -> str:
+def require_one_template(templates: Mapping[str, str]) -> str:
     """The one template of all, given by the name of what reads it.
 
     Raises DataError naming two that differ: a model would read one kind of text and be asked

@@ -12,9 +12,9 @@ from typing import Any
 import ir_measures
 
 from qtr_rerank.errors import DataError, SettingsError
+from qtr_rerank.evaluate.measure_settings import RankingSettings
 from qtr_rerank.evaluate.qrels import Qrels
 from qtr_rerank.evaluate.runs import Run
-from qtr_rerank.evaluate.settings import RankingSettings
 from qtr_rerank.evaluate.significance import paired_randomisation
 from qtr_rerank.trec import from_trec_id
 

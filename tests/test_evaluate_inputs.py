@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from qtr_rerank.errors import DataError
-from qtr_rerank.evaluate.pairs import read_pairs
+from qtr_rerank.evaluate.measure_settings import PairColumns
 from qtr_rerank.evaluate.qrels import read_qrels
 from qtr_rerank.evaluate.runs import read_run
-from qtr_rerank.evaluate.settings import PairColumns
+from qtr_rerank.evaluate.scored_pairs import read_pairs
 
 Write = Callable[[str, str], Path]
 

@@ -13,7 +13,7 @@ from hypothesis.extra import numpy as arrays
 from sklearn.metrics import ndcg_score, roc_auc_score
 
 from qtr_rerank.errors import DataError, SettingsError
-from qtr_rerank.evaluate.measures import Floats, auc, cross_fitted_line, judged_list_ndcg, rmse
+from qtr_rerank.evaluate.pair_measures import Floats, auc, cross_fitted_line, judged_list_ndcg, rmse
 from qtr_rerank.evaluate.significance import paired_randomisation
 
 SCORES = st.sampled_from([-2.0, -0.5, 0.0, 0.25, 1.0, 3.5])  # few values, so that ties are common

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from qtr_rerank.errors import DataError, SettingsError
+from qtr_rerank.evaluate.measure_settings import RankingSettings
 from qtr_rerank.evaluate.qrels import Qrels
-from qtr_rerank.evaluate.ranking import evaluate_runs
+from qtr_rerank.evaluate.run_measures import evaluate_runs
 from qtr_rerank.evaluate.runs import Run
-from qtr_rerank.evaluate.settings import RankingSettings
 
 QRELS = Qrels(Path("qrels.csv"), {"mug": {"a": 2.0, "b": 0.0, "c": 1.0}, "pen": {"x": 0.0}})
 
