@@ -183,14 +183,14 @@ def test_the_papers_bert2dnn_divides_by_the_root_and_takes_no_query() -> None:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: TwinSettings(vocabulary="ngrams"), "'ngrams' is not for TwinSettings"),
+        (lambda: TwinSettings(vocabulary="ngrams"), "'ngrams' does not fit this TwinSettings"),
         (lambda: BertBiLstmSettings(vocabulary="triletters"), "expected wordpiece"),
         (lambda: Bert2DnnSettings(vocabulary="ngrams"), "expected wordpiece"),
         (lambda: Bert2DnnSettings(layout="papers"), "expected 'default' or 'paper'"),
         (lambda: Bert2DnnSettings(layers=()), "widths of at least 1"),
         (lambda: TwinSettings(pooling="max"), "pooling='max'; expected one of"),
         (lambda: TwinSettings(crossing="dot"), "crossing='dot'; expected one of"),
-        (lambda: TwinSettings(heads=5), "does not divide into 5 heads"),
+        (lambda: TwinSettings(heads=5), "is not divisible by heads=5"),
         (lambda: TwinSettings(downscale="none", vector=8), "set vector to that, not 8"),
     ],
 )

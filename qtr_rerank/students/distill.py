@@ -134,28 +134,28 @@ def _split(pairs: PairIds, settings: DistillSettings) -> tuple[Tensor, Tensor]:
 def _optimizer(
     student: Student, pairs: int, settings: DistillSettings
 ) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
-    if settings.optimizer == "adagrad":  # as BERT2DNN's code has it: one rate to the end
+    if settings.optimizer == "adagrad":  # as in BERT2DNN's code: a constant rate
         adagrad = torch.optim.Adagrad(student.parameters(), lr=settings.learning_rate, fused=True)
         return adagrad, torch.optim.lr_scheduler.ConstantLR(adagrad, factor=1.0)
-    # Fused: one pass over the weights a step. Token tables are most of a student.
+    # Fused: one pass over the weights a step; most weights are token tables.
     adamw = torch.optim.AdamW(
         student.parameters(),
         lr=settings.learning_rate,
         weight_decay=settings.weight_decay,
         fused=True,
     )
-    # OneCycleLR divides by the steps of the first tenth less one: it needs more than ten in all.
+    # OneCycleLR divides by (a tenth of the steps) - 1, so it needs more than ten steps.
     steps = max(10, settings.epochs * (1 + pairs // settings.batch))
     return adamw, torch.optim.lr_scheduler.OneCycleLR(
         adamw, settings.learning_rate, total_steps=steps + 1, pct_start=0.1
     )
 
 
-def _loss(student: Student, pairs: PairIds, places: Tensor, settings: DistillSettings) -> Tensor:
-    query_rows, title_rows = pairs.query_of[places], pairs.title_of[places]
-    query_ids, title_ids = pairs.ids(places)
+def _loss(student: Student, pairs: PairIds, rows: Tensor, settings: DistillSettings) -> Tensor:
+    query_rows, title_rows = pairs.query_of[rows], pairs.title_of[rows]
+    query_ids, title_ids = pairs.ids(rows)
     query, title = student.encode_query(query_ids), student.encode_title(title_ids)
-    logits, target = student.score(query, title), pairs.target_logit[places]
+    logits, target = student.score(query, title), pairs.target_logit[rows]
     if settings.loss == "logit_mse":
         loss = logit_mse(logits, target)
     elif settings.loss == "margin_mse":
@@ -191,16 +191,16 @@ def _batches(
 
 
 @torch.inference_mode()
-def _logits(student: Student, pairs: PairIds, places: Tensor, batch: int) -> Tensor:
+def _logits(student: Student, pairs: PairIds, rows: Tensor, batch: int) -> Tensor:
     student.eval()
-    return torch.cat([student(*pairs.ids(part)) for part in torch.split(places, batch)])
+    return torch.cat([student(*pairs.ids(part)) for part in torch.split(rows, batch)])
 
 
-def _held_out_loss(student: Student, pairs: PairIds, places: Tensor, batch: int) -> float:
-    """Cross-entropy against the teacher after the best line through the logits, so that runs of
-    other temperatures compare.
+def _held_out_loss(student: Student, pairs: PairIds, rows: Tensor, batch: int) -> float:
+    """Cross-entropy against the teacher after Platt scaling, which makes the losses of runs with
+    different temperatures comparable.
     """
-    logits, target = _logits(student, pairs, places, batch), pairs.target_logit[places]
+    logits, target = _logits(student, pairs, rows, batch), pairs.target_logit[rows]
     scale, bias = fit_platt(logits, torch.sigmoid(target))
     return float(soft_cross_entropy(scale * logits + bias, target, 1.0))
 
@@ -228,15 +228,15 @@ def _meta(
     }
 
 
-def _vocabulary(reads: VocabularyName, encoder: str, tables: Sequence[Path]) -> Vocabulary:
-    """WordPiece comes with the encoder; the others are counted in the distinct training texts."""
-    if reads == "wordpiece":
+def _vocabulary(name: VocabularyName, encoder: str, tables: Sequence[Path]) -> Vocabulary:
+    """WordPiece is the encoder's; other vocabularies are built from the distinct training texts."""
+    if name == "wordpiece":
         return WordPiece.from_file(_tokenizer_of(encoder))
     distinct: dict[str, None] = {}
     for path in tables:
         table = read_table(path, ["query", "title"])
         distinct |= dict.fromkeys(texts(table, "query")) | dict.fromkeys(texts(table, "title"))
-    return build_vocabulary(distinct, reads)
+    return build_vocabulary(distinct, name)
 
 
 def _tokenizer_of(encoder: str) -> Path:

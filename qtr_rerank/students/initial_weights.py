@@ -27,7 +27,7 @@ def new_student(
     idf = token_idf(pairs.title_ids, len(vocabulary))
     with torch.no_grad():
         vectors = principal_vectors(encoder, table.shape[1])
-        # A bag is then a sum weighted by sqrt(idf), its dot product a soft BM25-like match.
+        # The dot product of two bags is then an idf-weighted match, similar to BM25.
         table.copy_(vectors * idf.sqrt().unsqueeze(1) / idf.mean().sqrt())
         table[0].zero_()
     for module in student.modules():
@@ -39,13 +39,13 @@ def new_student(
 def principal_vectors(encoder: str, dim: int) -> Tensor:
     """The encoder's input embeddings on their first `dim` principal axes, (tokens, dim).
 
-    Scaled so that rows have length 1 on average.
+    Scaled to an average row length of 1. Raises SettingsError if the encoder has fewer dimensions.
     """
     table = AutoModel.from_pretrained(encoder, dtype=torch.float32).get_input_embeddings().weight
     table = table.detach()
     if dim > table.shape[1]:
         raise SettingsError(
-            f"dim={dim} is more than {encoder!r} has ({table.shape[1]}); choose a smaller dim"
+            f"dim={dim} is more than the {table.shape[1]} of {encoder!r}; choose a smaller dim"
         )
     centred = table - table.mean(dim=0)
     _, axes = torch.linalg.eigh(centred.T @ centred)  # ascending
@@ -55,7 +55,11 @@ def principal_vectors(encoder: str, dim: int) -> Tensor:
 
 
 def token_idf(title_ids: Tensor, tokens: int) -> Tensor:
-    """log(1 + (N - n + 0.5) / (n + 0.5)) of each token over titles (texts, tokens); (tokens,)."""
+    """idf of each token, (tokens,), from the ids of titles, (titles, tokens per title).
+
+    log(1 + (N - n + 0.5) / (n + 0.5)), where n of N titles have the token: the idf of BM25
+    (Robertson & Zaragoza 2009, eq. 3.14).
+    """
     counts = torch.zeros(tokens)
     ordered = title_ids.sort(dim=1).values
     first = torch.ones_like(ordered, dtype=torch.bool)

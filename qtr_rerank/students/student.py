@@ -16,7 +16,7 @@ Features = dict[str, Tensor]
 
 @dataclass(frozen=True, slots=True)
 class StudentSettings:
-    """What every student has: the vocabulary that it reads, and how many tokens of a text."""
+    """Settings of every student: its vocabulary, and how many tokens it reads of a text."""
 
     max_query_tokens: int = 16
     max_title_tokens: int = 32
@@ -30,21 +30,21 @@ class StudentSettings:
             )
 
     def require_vocabulary(self, *readable: VocabularyName) -> None:
-        """Raise SettingsError unless the vocabulary is one that the student can read."""
+        """Raise SettingsError if the student cannot read the chosen vocabulary."""
         if self.vocabulary not in readable:
             raise SettingsError(
-                f"vocabulary={self.vocabulary!r} is not for {type(self).__name__} of this layout; "
+                f"vocabulary={self.vocabulary!r} does not fit this {type(self).__name__}; "
                 f"expected {' or '.join(readable)}"
             )
 
 
 class Student(nn.Module):
-    """Three functions over id arrays padded with 0.
+    """Three functions over token ids padded with 0.
 
-    `encode_title` and `encode_query` map (texts, tokens) to named features with one row a text,
-    all of them of two dimensions or more;
-    `score` maps query features (1 or n rows) and title features (n rows) to logits (n,).
-    Features are what an index stores: half precision and 16-bit ids where that costs nothing.
+    `encode_title` and `encode_query` map ids (texts, tokens) to named features, each with one row
+    per text and at least two dimensions. `score` maps query features (1 or n rows) and title
+    features (n rows) to logits (n,). An index stores the title features, so they are in half
+    precision and 16-bit ids where that does not change scores.
     """
 
     @abstractmethod
@@ -58,8 +58,8 @@ class Student(nn.Module):
 
     @abstractmethod
     def embedding(self) -> TokenEmbedding:
-        """The token table, to be started from a pre-trained encoder's."""
+        """The token table, which starts from a pre-trained encoder's."""
 
     def forward(self, query_ids: Tensor, title_ids: Tensor) -> Tensor:
-        """Logits (pairs,) from ids, as the trainer calls it."""
+        """Logits (pairs,) from ids (pairs, tokens), for training."""
         return self.score(self.encode_query(query_ids), self.encode_title(title_ids))
