@@ -65,9 +65,9 @@ def _reliability(calibration: Mapping[str, Any] | None) -> str:
             f"{row['low']:.1f}-{row['high']:.1f}  {row['confidence']:.3f}  "
             f"{row['accuracy']:.3f} {row['pairs']:>8,}  |{''.join(bar).rstrip()}"
         )
-    lines, pairs = "\n".join(rows), calibration["pairs"]
+    lines, bins = "\n".join(rows), len(calibration["bins"])
     return f"""
-Expected calibration error {calibration["ece"]:.4f} in {len(calibration["bins"])} bins, over {pairs:,}
+Expected calibration error {calibration["ece"]:.4f} in {bins} bins, over {calibration["pairs"]:,}
 pairs of queries that were not trained on; each half is measured with the line of the other half:
 
 ```text
