@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from qtr_rerank.atomic import replacing
 from qtr_rerank.errors import DataError, TrainingError
 
 log = logging.getLogger(__name__)
@@ -90,9 +91,8 @@ class Checkpoint:
         if self._rng is not None:
             state["numpy_rng"] = json.dumps(self._rng.bit_generator.state)
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = self._path.with_suffix(".tmp")
-        torch.save(state, unfinished)
-        unfinished.replace(self._path)
+        with replacing(self._path) as unfinished:
+            torch.save(state, unfinished)
 
     def resume(self) -> dict[str, Any] | None:
         """Restore all parts and return the `progress` that was saved; None without a checkpoint.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -13,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from qtr_rerank.artifact import CARD, Artifact, ArtifactConfig, Calibration
+from qtr_rerank.atomic import replacing_folder
 from qtr_rerank.errors import ArtifactError
 from qtr_rerank.export.model_card import model_card
 from qtr_rerank.export.onnx_graph import onnx_graph
@@ -55,9 +55,7 @@ def export_student(
                 module.quantise()
     vocabulary_name = student_kind(meta["kind"])[1](**meta["student"]).vocabulary
     vocabulary = load_vocabulary(student_folder, vocabulary_name)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
-    try:
+    with replacing_folder(out) as folder:
         vocabulary_file = VOCABULARY_FILES[vocabulary_name]
         shutil.copyfile(student_folder / vocabulary_file, folder / vocabulary_file)
         write_graphs(student, folder, tokens=len(vocabulary), unit=vocabulary.unit)
@@ -75,13 +73,6 @@ def export_student(
         (folder / CARD).write_text(model_card(config, card), encoding="utf-8")
         artifact = Artifact.seal(folder, config)
         check_parity(student, artifact, load_probes(student_folder))
-        # Temporary folders are readable only by their owner; an artifact is for everyone.
-        folder.chmod(0o755)
-        shutil.rmtree(out, ignore_errors=True)
-        folder.rename(out)
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
     return Artifact.load(out)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from safetensors.torch import load_file, save_file
 
+from qtr_rerank.atomic import write_json
 from qtr_rerank.errors import DataError
 from qtr_rerank.features.vocabulary import Vocabulary
 from qtr_rerank.students import student_kind
@@ -36,8 +37,8 @@ def save_student(
         {name: value.contiguous() for name, value in student.state_dict().items()}, out / _WEIGHTS
     )
     vocabulary.save(out)
-    (out / _PROBES).write_text(json.dumps(probes, indent=0) + "\n", encoding="utf-8")
-    (out / _META).write_text(json.dumps(fields, indent=2) + "\n", encoding="utf-8")
+    write_json(out / _PROBES, probes)
+    write_json(out / _META, fields)
 
 
 def load_student(folder: Path) -> tuple[Student, dict[str, Any]]:

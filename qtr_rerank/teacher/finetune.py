@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import zlib
 from collections.abc import Sequence
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
+from qtr_rerank.atomic import write_json
 from qtr_rerank.data.training_pairs import common_template, read_table, texts
 from qtr_rerank.errors import DataError, SettingsError
 from qtr_rerank.teacher.encoders import (
@@ -136,7 +136,7 @@ def finetune(
     tokenizer.save_pretrained(out)
     report = asdict(settings) | (training.notes.get("report", {}) if held_out else {})
     report["reads"] = reads
-    (out / "teacher.json").write_text(json.dumps(report, indent=2) + "\n")
+    write_json(out / "teacher.json", report)
     training.finish()
     return out
 

@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from qtr_rerank.atomic import write_json
 from qtr_rerank.data.training_pairs import read_table, with_column, write_table
 from qtr_rerank.errors import DataError, SettingsError
 from qtr_rerank.probability import sigmoid
@@ -44,7 +45,7 @@ class Mixture:
     def save(self, path: Path) -> None:
         """Write as JSON."""
         fields = {"weights": dict(self.weights), "bias": self.bias}
-        path.write_text(json.dumps(fields, indent=2) + "\n", encoding="utf-8")
+        write_json(path, fields)
 
     @classmethod
     def load(cls, path: Path) -> Mixture:

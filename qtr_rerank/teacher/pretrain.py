@@ -7,7 +7,6 @@ al. 2019, section 3.1): of 15 % of the tokens, 80 % are masked, 10 % replaced an
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -18,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from qtr_rerank.atomic import write_json
 from qtr_rerank.errors import DataError, SettingsError
 from qtr_rerank.teacher.encoders import autocast, device, load_masked_lm, load_tokenizer
 from qtr_rerank.teacher.training_loop import Training, random_batches
@@ -101,7 +101,7 @@ def pretrain(titles: Sequence[str], out: Path, settings: PretrainSettings) -> Pa
     training.run(loss_of)
     model.base_model.save_pretrained(out)
     tokenizer.save_pretrained(out)
-    (out / "pretrain.json").write_text(json.dumps(asdict(settings), indent=2) + "\n")
+    write_json(out / "pretrain.json", asdict(settings))
     training.finish()
     return out
 

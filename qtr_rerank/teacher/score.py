@@ -15,6 +15,7 @@ import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 
+from qtr_rerank.atomic import write_json
 from qtr_rerank.data.training_pairs import (
     read_table,
     require_one_template,
@@ -127,7 +128,7 @@ def _check_manifest(out: Path, manifest: dict[str, Any]) -> None:
             f"{out} holds scores of another teacher or of other pairs; "
             "give another folder, or remove it"
         )
-    path.write_text(json.dumps(manifest, indent=2) + "\n")
+    write_json(path, manifest)
 
 
 def _checksum(path: Path) -> str:
