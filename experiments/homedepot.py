@@ -54,7 +54,7 @@ from qtr_rerank.data.training_pairs import read_table
 from qtr_rerank.errors import QtrError
 from qtr_rerank.probability import sigmoid
 from qtr_rerank.runtime.scorer import Scorer
-from qtr_rerank.teacher.score import add_cosine
+from qtr_rerank.teacher.weak_labels import add_cosine
 
 
 @click.command()

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from qtr_rerank.data.training_pairs import read_table, texts, with_column, write_table
 from qtr_rerank.evaluate.pair_measures import auc, cross_fitted_line, judged_list_ndcg, rmse
-from qtr_rerank.teacher.mix import fit_mixture
+from qtr_rerank.teacher.mixture import fit_mixture
 
 RELEVANT, BEST = 2.33, 3.0
 """Relevance from which a product counts as relevant, and the highest there is."""

@@ -40,8 +40,8 @@ from qtr_rerank.runtime.scorer import Scorer  # noqa: E402
 from qtr_rerank.students.bert2dnn import Bert2DnnSettings  # noqa: E402
 from qtr_rerank.students.bert_bilstm import BertBiLstmSettings  # noqa: E402
 from qtr_rerank.students.configurations import DistillSettings  # noqa: E402
-from qtr_rerank.students.train import distill  # noqa: E402
-from qtr_rerank.students.twinbert import TwinSettings  # noqa: E402
+from qtr_rerank.students.distill import distill  # noqa: E402
+from qtr_rerank.students.twin import TwinSettings  # noqa: E402
 
 GOOD, BAD = ["fine", "great", "lovely", "moving"], ["dull", "awful", "tedious", "silly"]
 THINGS = ["film", "plot", "score", "cast", "story", "ending", "scene", "script"]

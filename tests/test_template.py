@@ -29,8 +29,8 @@ from qtr_rerank.records import Judgment, Product
 from qtr_rerank.rerank.reranker import Reranker
 from qtr_rerank.runtime.scorer import Scorer
 from qtr_rerank.runtime.title_store import TitleStore
-from qtr_rerank.teacher.pairs import PairSettings
-from qtr_rerank.teacher.prepare import write_judged_pairs, write_transfer_set
+from qtr_rerank.teacher.transfer_pairs import TransferPairSettings
+from qtr_rerank.teacher.write_pairs import write_judged_pairs, write_transfer_set
 from qtr_rerank.template import FIELDS, ProductText
 from tests.small_index import small_catalog, write_catalog
 
@@ -121,7 +121,7 @@ def test_pairs_hold_what_the_template_reads(tmp_path: Path) -> None:
         read.values(),
         ["hose"],
         tmp_path / "pairs.parquet",
-        PairSettings(generated_queries=5),
+        TransferPairSettings(generated_queries=5),
         reads=BRAND_FIRST,
     )
     for name in ("judged.parquet", "pairs.parquet"):

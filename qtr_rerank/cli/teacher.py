@@ -172,7 +172,7 @@ def mix(
     out: Path,
 ) -> None:
     """Replace `teacher_logit` of PAIRS_FILE by a calibrated mixture of several opinions."""
-    from qtr_rerank.teacher.mix import Mixture, apply_mixture, fit_mixture
+    from qtr_rerank.teacher.mixture import Mixture, apply_mixture, fit_mixture
 
     if judged is not None:
         fitted = fit_mixture(judged, columns)

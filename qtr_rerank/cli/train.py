@@ -54,8 +54,8 @@ def synthesize(
     """Pairs without labels: queries, given or made from TITLES, with titles found for them."""
     from qtr_rerank.data.catalog_formats import open_catalog, product_texts
     from qtr_rerank.data.text_lists import read_texts
-    from qtr_rerank.teacher.pairs import PairSettings
-    from qtr_rerank.teacher.prepare import write_transfer_set
+    from qtr_rerank.teacher.transfer_pairs import TransferPairSettings
+    from qtr_rerank.teacher.write_pairs import write_transfer_set
     from qtr_rerank.template import ProductText
 
     def read(path: Path) -> Iterable[str]:
@@ -68,7 +68,7 @@ def synthesize(
         (title for path in titles for title in read(path)),
         _given_queries(query_files, query_sources, keep_out),
         out,
-        PairSettings(generated_queries=generated, size=size, seed=seed),
+        TransferPairSettings(generated_queries=generated, size=size, seed=seed),
         dense_encoder,
         ProductText(reads).template if reads else DEFAULT_TEMPLATE,
     )
@@ -100,15 +100,15 @@ def word_pairs(
 ) -> None:
     """Pairs without labels of words that TITLES lack, for shops of other kinds."""
     from qtr_rerank.data.text_lists import read_texts
-    from qtr_rerank.teacher.prepare import write_word_pairs
-    from qtr_rerank.teacher.word_pairs import WordPairSettings
+    from qtr_rerank.teacher.vocabulary_pairs import VocabularyPairSettings
+    from qtr_rerank.teacher.write_pairs import write_vocabulary_pairs
 
-    count = write_word_pairs(
+    count = write_vocabulary_pairs(
         encoder,
         (title for path in titles for title in read_texts(path, column, sources)),
         _given_queries(query_files, query_sources, keep_out),
         out,
-        WordPairSettings(pairs=size, seed=seed),
+        VocabularyPairSettings(pairs=size, seed=seed),
     )
     click.echo(f"{count:,} pairs -> {out}")
 
@@ -123,7 +123,7 @@ def judged(dataset: str, folder: Path, split: Any, reads: str, out: Path) -> Non
     """Judged pairs of a public data set (icecat, ...) that lies in FOLDER."""
     from qtr_rerank.data.catalog_formats import product_texts
     from qtr_rerank.data.datasets import open_dataset
-    from qtr_rerank.teacher.prepare import write_judged_pairs
+    from qtr_rerank.teacher.write_pairs import write_judged_pairs
     from qtr_rerank.template import ProductText
 
     opened = open_dataset(dataset, folder)
@@ -139,10 +139,10 @@ def judged(dataset: str, folder: Path, split: Any, reads: str, out: Path) -> Non
 @click.option("-o", "--out", required=True, type=OUT_PATH, help="Parquet file to write.")
 def augment(pairs_file: Path, per_pair: int, seed: int, out: Path) -> None:
     """Variations of pairs: words masked, swapped, n-grams, titles of other queries."""
-    from qtr_rerank.teacher.augment import AugmentSettings
-    from qtr_rerank.teacher.prepare import write_augmented
+    from qtr_rerank.teacher.augmented_pairs import AugmentSettings
+    from qtr_rerank.teacher.write_pairs import write_augmented_pairs
 
-    rows = write_augmented(pairs_file, out, AugmentSettings(per_pair=per_pair, seed=seed))
+    rows = write_augmented_pairs(pairs_file, out, AugmentSettings(per_pair=per_pair, seed=seed))
     click.echo(f"{rows:,} pairs -> {out}")
 
 
@@ -154,7 +154,7 @@ def augment(pairs_file: Path, per_pair: int, seed: int, out: Path) -> None:
 @click.option("-o", "--out", required=True, type=OUT_PATH, help="Parquet file to write.")
 def sample(queries: int, per_query: int, seed: int, reads: str, out: Path) -> None:
     """Judged pairs of a generated shop: synonyms, units, negation, accessories."""
-    from qtr_rerank.teacher.prepare import write_sample_pairs
+    from qtr_rerank.teacher.write_pairs import write_sample_pairs
     from qtr_rerank.template import ProductText
 
     count = write_sample_pairs(out, queries, per_query, seed, ProductText(reads))
@@ -167,10 +167,10 @@ def sample(queries: int, per_query: int, seed: int, reads: str, out: Path) -> No
 @click.option("-o", "--out", required=True, type=OUT_PATH)
 def label(pairs_file: Path, encoder: str, out: Path) -> None:
     """Label pairs without judges: half a bi-encoder's cosine, half lexical coverage."""
-    from qtr_rerank.teacher.score import add_cosine, mix_label
+    from qtr_rerank.teacher.weak_labels import add_cosine, add_weak_label
 
     add_cosine(encoder, pairs_file, out)
-    mix_label(out, out)
+    add_weak_label(out, out)
     click.echo(f"labelled -> {out}")
 
 
@@ -203,12 +203,12 @@ def distill(
 ) -> None:
     """Train a student (bert2dnn, bert-bilstm, match, twin) on a teacher's scores."""
     need_training()
-    from qtr_rerank.students import train
     from qtr_rerank.students.configurations import configuration
+    from qtr_rerank.students.distill import distill as run
 
     settings = configuration(kind, config, seed=seed, epochs=epochs)
     settings = with_overrides(settings, assignments)
-    report = train.distill(kind, list(scores), list(gold), encoder, out, settings)
+    report = run(kind, list(scores), list(gold), encoder, out, settings)
     click.echo(f"{kind}: held-out loss {report.held_out_loss:.4f} -> {out}")
 
 

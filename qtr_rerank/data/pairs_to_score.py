@@ -11,13 +11,13 @@ with PairWriter("out.csv", reader, added=("score", "logit")) as writer:
 from __future__ import annotations
 
 import contextlib
-import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
 
+from qtr_rerank.atomic import replacing
 from qtr_rerank.data.file_formats import TableFormat, format_of_name
 from qtr_rerank.data.row_writers import RowWriter, open_writer
 from qtr_rerank.data.rows import BadRow, Row, RowFaultError, bad_row
@@ -153,20 +153,12 @@ class PairWriter:
             )
         self._added = tuple(added)
         self._schema = reader.schema
-        self._files = contextlib.ExitStack()
-        self._partial = self.path.with_name(f".{self.path.name}.{secrets.token_hex(4)}.part")
+        self._opened = self._open()
         self._writer: RowWriter | None = None
 
     def __enter__(self) -> PairWriter:
         try:
-            self._writer = open_writer(
-                self._partial,
-                self.format,
-                self.columns,
-                self._files,
-                gzipped=self.path.suffix.lower() == ".gz",
-                schema=self._schema,
-            )
+            self._writer = self._opened.__enter__()
         except OSError as error:
             raise DataError(f"{self.path} cannot be written: {error}") from error
         return self
@@ -177,14 +169,7 @@ class PairWriter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        try:
-            if kind is None and self._writer is not None:
-                self._writer.finish()
-            self._files.close()
-            if kind is None:
-                self._partial.replace(self.path)
-        finally:
-            self._partial.unlink(missing_ok=True)
+        self._opened.__exit__(kind, error, trace)
 
     def write(self, batch: PairBatch, added: Mapping[str, Sequence[Any]]) -> None:
         """Append the rows of a batch; `added` maps each added column to one value a row.
@@ -213,3 +198,13 @@ class PairWriter:
                         f"write to a .jsonl file, where every row has its own columns"
                     )
         self._writer.write(rows)
+
+    @contextlib.contextmanager
+    def _open(self) -> Iterator[RowWriter]:
+        zipped = self.path.suffix.lower() == ".gz"
+        with replacing(self.path) as unfinished, contextlib.ExitStack() as files:
+            writer = open_writer(
+                unfinished, self.format, self.columns, files, gzipped=zipped, schema=self._schema
+            )
+            yield writer
+            writer.finish()

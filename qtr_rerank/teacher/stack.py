@@ -1,7 +1,7 @@
-"""Teacher -> teacher: stacking, a second teacher that learns from the first on far more pairs.
+"""Teacher -> teacher: stacking, where a second teacher learns from the first on far more pairs.
 
-BERT2DNN (arXiv 2010.10442) stacks teachers; its code lacks that part. Reconstruction: teacher 1
-labels a large unlabelled set, teacher 2 is trained on those labels and then on the judged pairs.
+BERT2DNN (arXiv 2010.10442) stacks teachers, but its published code does not. Our reconstruction:
+teacher 1 labels a large unlabelled set; teacher 2 trains on these labels, then on judged pairs.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ def stack(
     scoring: ScoreSettings,
     dev: Path | None = None,
 ) -> Path:
-    """Train teacher 2 (from `settings.encoder`) on teacher 1's labels of `pairs`, one epoch, then
-    on the judged pairs as `settings` say; write its folder to `out`. Every part resumes.
+    """Train teacher 2 (from `settings.encoder`) for one epoch on teacher 1's labels of `pairs`,
+    then on the judged pairs with `settings`; write its folder to `out`. Every part resumes.
     """
     labels = out / _LABELS
     if not labels.is_file():
@@ -47,6 +47,6 @@ def stack(
     first = out / _FIRST
     if not (first / "teacher.json").is_file():
         finetune(labels, [], first, on_labels)
-    # Repeats are for a mixture with label-free pairs; here they would only be more epochs.
+    # `gold_repeats` balances judged against weak pairs; here it would only add epochs.
     alone = replace(settings, encoder=str(first), gold_repeats=1)
     return finetune(None, gold, out, alone, dev)

@@ -1,4 +1,4 @@
-"""Teacher: how much of a query a title says, the lexical half of a label made without judges."""
+"""Teacher: the share of a query that a title contains, one half of the weak labels."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from qtr_rerank.text import words
 
 
 class Coverage:
-    """The idf-weighted share of a query's stems that a title holds, 0..1.
+    """The idf-weighted share of a query's stems that a title contains, 0..1.
 
-    idf = log(1 + (N - n + 0.5) / (n + 0.5)) over the titles given (Robertson & Zaragoza 2009,
-    eq. 3.14, as BM25 uses it). A stem that no title holds weighs the most.
+    idf = log(1 + (N - n + 0.5) / (n + 0.5)), where n of N titles contain the stem (the idf of BM25,
+    Robertson & Zaragoza 2009, eq. 3.14). A stem that no title contains weighs most.
     """
 
     def __init__(self, titles: Iterable[str], language: str = "english") -> None:
@@ -32,14 +32,14 @@ class Coverage:
         self._unknown = math.log1p((total + 0.5) / 0.5)
 
     def __call__(self, query: str, title: str) -> float:
-        """0.0 where the query has no word."""
+        """0.0 for a query without words."""
         query_stems = dict.fromkeys(self._stems(query))
         title_stems = set(self._stems(title))
         weights = {stem: self._idf.get(stem, self._unknown) for stem in query_stems}
-        whole = sum(weights.values())
-        if not whole:
+        total = sum(weights.values())
+        if not total:
             return 0.0
-        return sum(w for stem, w in weights.items() if stem in title_stems) / whole
+        return sum(w for stem, w in weights.items() if stem in title_stems) / total
 
     def _stems(self, text: str) -> Sequence[str]:
         stems: Sequence[str] = self._stemmer.stemWords(words(text))

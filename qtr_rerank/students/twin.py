@@ -1,10 +1,10 @@
-"""Students: twin, two towers with one set of weights; its title vectors fill the dense index.
+"""Student twin: two towers with shared weights; its title vectors fill the dense index.
 
-After TwinBERT (arXiv 2002.06275) and the code derived from its authors' (microsoft/TextGNN):
-shared transformer without segment embedding over words of summed tri-letters, weighted pooling
-(section 3.1.3), `cos` crossing for retrieval and `res` for relevance (section 3.2), the paper's
-main ones. The default is far smaller than the paper's 6 layers of 512, reads WordPiece, and
-encodes a query well under a millisecond.
+After TwinBERT (arXiv 2002.06275) and code derived from its authors' (microsoft/TextGNN): a shared
+transformer without segment embeddings over words of summed tri-letters, weighted pooling (section
+3.1.3), and the crossings `cos` for retrieval and `res` for relevance (section 3.2). The default is
+far smaller than the paper's 6 layers of 512, reads WordPiece, and encodes a query in well under a
+millisecond.
 """
 
 from __future__ import annotations
@@ -17,22 +17,17 @@ from torch import Tensor, nn
 
 from qtr_rerank.errors import SettingsError
 from qtr_rerank.features.triletters import LETTERS_A_WORD
-from qtr_rerank.students.base import (
-    Features,
-    Student,
-    StudentSettings,
-    TokenEmbedding,
-    masked_softmax,
-)
+from qtr_rerank.students.layers import TokenEmbedding, masked_softmax
+from qtr_rerank.students.student import Features, Student, StudentSettings
 
 
 @dataclass(frozen=True, slots=True)
 class TwinSettings(StudentSettings):
     """Sizes and choices. `vector` is the dimension of the output.
 
-    `downscale`: how pooled states become the vector - one linear layer (ours), its tanh (the
-    authors' code), or not at all. `bag` adds the plain token vectors to the contextual states
-    before pooling (ours). `crossing_hidden` is the inner width of `res`.
+    `downscale`: the pooled states become the vector by a linear layer (ours), by one with tanh (the
+    authors' code), or unchanged. `bag` adds the token vectors to the contextual states before
+    pooling (ours). `crossing_hidden` is the inner width of `res`.
     """
 
     dim: int = 192
@@ -58,7 +53,7 @@ class TwinSettings(StudentSettings):
             if getattr(self, name) not in known:
                 raise SettingsError(f"{name}={getattr(self, name)!r}; expected one of {known}")
         if self.dim % self.heads:
-            raise SettingsError(f"dim={self.dim} does not divide into {self.heads} heads")
+            raise SettingsError(f"dim={self.dim} is not divisible by heads={self.heads}")
         if self.downscale == "none" and self.vector != self.dim:
             raise SettingsError(
                 f"downscale='none' leaves vectors of dim={self.dim}; set vector to that, "
@@ -67,8 +62,8 @@ class TwinSettings(StudentSettings):
 
 
 class Twin(Student):
-    """See the module's docstring. Features of both sides: `vector`, float32, of length 1,
-    whatever the crossing: `res` too leaves vectors that an inner-product index can search.
+    """Features of query and title: `vector`, float32, of length 1. This holds for both crossings,
+    so an inner-product index can search the titles.
     """
 
     def __init__(self, settings: TwinSettings, tokens: int) -> None:
@@ -116,18 +111,18 @@ class Twin(Student):
 
     def _encode(self, ids: Tensor) -> Tensor:
         """(texts, tokens * unit) -> (texts, vector)."""
-        # A token's first part is never padding.
+        # One column per token is enough: its first part is never padding.
         mask = ids[:, :: self.unit] != 0
         states = self.tokens.summed(ids, self.unit)
         if self.settings.pooling == "cls":
             states = torch.cat([self.first.expand(len(ids), -1, -1), states], dim=1)
             mask = torch.cat([torch.ones_like(mask[:, :1]), mask], dim=1)
-        start = states
+        token_vectors = states
         states = self.normalise(states + self.positions[: states.shape[1]])
         for layer in self.layers:
             states = layer(states, mask)
-        # The plain token vectors beside the contextual states: rare words keep their say.
-        pooled = self._pool(states, states + start if self.settings.bag else states, mask)
+        # Adding the token vectors keeps the weight of rare words.
+        pooled = self._pool(states, states + token_vectors if self.settings.bag else states, mask)
         if self.settings.downscale != "none":
             pooled = self.project(pooled)
         if self.settings.downscale == "tanh":
@@ -135,7 +130,7 @@ class Twin(Student):
         return torch.nn.functional.normalize(pooled, dim=1, eps=1e-6)
 
     def _pool(self, states: Tensor, pooled: Tensor, mask: Tensor) -> Tensor:
-        """(texts, tokens, dim) -> (texts, dim) of `pooled`; `states` say what weighs how much."""
+        """(texts, tokens, dim) -> (texts, dim): `pooled`, averaged with weights from `states`."""
         if self.settings.pooling == "cls":
             return pooled[:, 0]
         shares = mask.float()
@@ -147,27 +142,27 @@ class Twin(Student):
 
 
 class _Residual(nn.Module):
-    """The paper's `res` crossing: the element-wise maximum of both vectors, a residual layer with
-    `inner` units inside, and a logit (in place of the softmax over two).
+    """The `res` crossing (TwinBERT, section 3.2): the element-wise maximum of both vectors, a
+    residual layer with `inner` units, and one logit instead of the softmax over two classes.
     """
 
     def __init__(self, dim: int, inner: int) -> None:
         super().__init__()
-        # The numbers in a vector of length 1 are small; these are around 1.
+        # Components of unit vectors are small; scaled, they are around 1.
         self.scale = dim**0.5
         self.inner = nn.Linear(dim, inner)
         self.outer = nn.Linear(inner, dim)
         self.output = nn.Linear(dim, 1)
 
     def forward(self, query: Tensor, title: Tensor) -> Tensor:
-        met = torch.maximum(query, title) * self.scale
-        hidden = torch.relu(met + self.outer(torch.relu(self.inner(met))))
+        maximum = torch.maximum(query, title) * self.scale
+        hidden = torch.relu(maximum + self.outer(torch.relu(self.inner(maximum))))
         logits: Tensor = self.output(hidden).squeeze(1)
         return logits
 
 
 class _Block(nn.Module):
-    """A transformer layer as in BERT: attention, then feed-forward, each added and normalised."""
+    """A transformer layer as in BERT: attention and feed-forward, each with residual and norm."""
 
     def __init__(self, dim: int, heads: int, feed_forward: int, dropout: float) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Export: the model card, what a reader must know before they use an artifact."""
+"""Export: the model card, a README with what users of an artifact must know."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ _TOKENS = {
     "ngrams": "words and pairs of words",
 }
 
-_WIDTH = 50  # letters of the reliability diagram, for probability 1
+_WIDTH = 50  # characters of the reliability diagram for probability 1
 
 
 def model_card(config: ArtifactConfig, recipe: str) -> str:
-    """Markdown: what it is, how it was made, how its scores are calibrated, its limits."""
+    """Markdown: the model, how it was made (`recipe`), its calibration, its limits."""
     training = config.training
     settings = {name: value for name, value in training.items() if name != "reliability"}
     return f"""# {config.name}
@@ -36,7 +36,7 @@ Licence: Apache-2.0.
 `probability = sigmoid({config.calibration.scale:.4f} * logit + {config.calibration.bias:.4f})`,
 fitted on held-out queries of the transfer set against the teacher's probability. Sort on logits.
 {_reliability(training.get("reliability"))}
-## Settings that made it
+## Training settings
 
 ```json
 {_json({"student": config.student, "training": settings})}
@@ -45,33 +45,33 @@ fitted on held-out queries of the transfer set against the teacher's probability
 ## Limits
 
 English. Titles only: it sees no description, price, stock or behaviour. Queries of up to
-{config.max_query_tokens} tokens; what follows is not read.
+{config.max_query_tokens} tokens; later tokens are ignored.
 """
 
 
-def _reliability(found: Mapping[str, Any] | None) -> str:
-    """A reliability diagram in letters, for terminals and pages alike (Guo et al. 2017, figure 1):
-    a line a bin, `#` up to the probability that was said, `o` where the teacher's mean lies.
+def _reliability(calibration: Mapping[str, Any] | None) -> str:
+    """A reliability diagram as text (Guo et al. 2017, figure 1): one line per bin, `#` up to the
+    predicted probability, `o` at the teacher's mean.
     """
-    if not found:
+    if not calibration:
         return ""
     rows = []
-    for each in found["bins"]:
-        if not each["pairs"]:
+    for row in calibration["bins"]:
+        if not row["pairs"]:
             continue
-        bar = list(("#" * round(_WIDTH * each["confidence"])).ljust(_WIDTH + 1))
-        bar[round(_WIDTH * each["accuracy"])] = "o"
+        bar = list(("#" * round(_WIDTH * row["confidence"])).ljust(_WIDTH + 1))
+        bar[round(_WIDTH * row["accuracy"])] = "o"
         rows.append(
-            f"{each['low']:.1f}-{each['high']:.1f}  {each['confidence']:.3f}  "
-            f"{each['accuracy']:.3f} {each['pairs']:>8,}  |{''.join(bar).rstrip()}"
+            f"{row['low']:.1f}-{row['high']:.1f}  {row['confidence']:.3f}  "
+            f"{row['accuracy']:.3f} {row['pairs']:>8,}  |{''.join(bar).rstrip()}"
         )
-    lines = "\n".join(rows)
+    lines, bins = "\n".join(rows), len(calibration["bins"])
     return f"""
-Expected calibration error {found["ece"]:.4f} in {len(found["bins"])} bins, over {found["pairs"]:,}
-pairs of queries that were not trained on, each half of them with the line fitted on the other:
+Expected calibration error {calibration["ece"]:.4f} in {bins} bins, over {calibration["pairs"]:,}
+pairs of queries that were not trained on; each half is measured with the line of the other half:
 
 ```text
-bin       said  teacher    pairs   0{"1":>{_WIDTH}}
+bin  predicted  teacher    pairs   0{"1":>{_WIDTH}}
 {lines}
 ```
 """

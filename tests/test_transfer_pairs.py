@@ -15,9 +15,14 @@ from qtr_rerank.data.text_lists import read_texts
 from qtr_rerank.data.training_pairs import read_table, texts
 from qtr_rerank.errors import DataError, SettingsError
 from qtr_rerank.records import Judgment
-from qtr_rerank.teacher.lexical import Coverage
-from qtr_rerank.teacher.pairs import PairSettings, generate_query, make_pairs, misspell
-from qtr_rerank.teacher.prepare import write_judged_pairs, write_transfer_set
+from qtr_rerank.teacher.coverage import Coverage
+from qtr_rerank.teacher.transfer_pairs import (
+    TransferPairSettings,
+    generate_query,
+    make_transfer_pairs,
+    misspell,
+)
+from qtr_rerank.teacher.write_pairs import write_judged_pairs, write_transfer_set
 from qtr_rerank.text import words
 
 TITLES = [f"{brand} {thing} {size} cm" for brand in ("Acme", "Bolt") for thing in
@@ -31,23 +36,27 @@ def _search(query: str, k: int) -> Sequence[int]:
 
 
 def test_the_same_seed_gives_the_same_pairs_and_another_seed_others() -> None:
-    settings = PairSettings(generated_queries=50)
-    first = list(make_pairs(TITLES, ["kettle"], _search, settings))
-    assert first == list(make_pairs(TITLES, ["kettle"], _search, settings))
-    other = PairSettings(generated_queries=50, seed=8)
-    assert first != list(make_pairs(TITLES, ["kettle"], _search, other))
+    settings = TransferPairSettings(generated_queries=50)
+    first = list(make_transfer_pairs(TITLES, ["kettle"], _search, settings))
+    assert first == list(make_transfer_pairs(TITLES, ["kettle"], _search, settings))
+    other = TransferPairSettings(generated_queries=50, seed=8)
+    assert first != list(make_transfer_pairs(TITLES, ["kettle"], _search, other))
 
 
 def test_no_pair_comes_twice_and_given_queries_come_first() -> None:
-    pairs = list(make_pairs(TITLES, ["kettle"], _search, PairSettings(generated_queries=100)))
+    pairs = list(
+        make_transfer_pairs(
+            TITLES, ["kettle"], _search, TransferPairSettings(generated_queries=100)
+        )
+    )
     assert len({(pair.query, pair.title) for pair in pairs}) == len(pairs)
     assert pairs[0].query == "kettle"
     assert {pair.source for pair in pairs} == {"lexical", "random"}
 
 
 def test_misspelt_queries_keep_their_clean_form_for_the_teacher() -> None:
-    settings = PairSettings(generated_queries=200, misspelling_rate=1.0)
-    pairs = list(make_pairs(TITLES, [], _search, settings))
+    settings = TransferPairSettings(generated_queries=200, misspelling_rate=1.0)
+    pairs = list(make_transfer_pairs(TITLES, [], _search, settings))
     changed = [pair for pair in pairs if pair.query != pair.clean_query]
     vocabulary = {word for title in TITLES for word in words(title)}
     assert len(changed) > len(pairs) / 2
@@ -100,7 +109,9 @@ def test_judged_pairs_are_scaled_and_split(tmp_path: Path) -> None:
 
 def test_a_transfer_set_is_written_with_its_coverage(tmp_path: Path) -> None:
     out = tmp_path / "pairs.parquet"
-    rows = write_transfer_set(TITLES, ["garden hose"], out, PairSettings(generated_queries=40))
+    rows = write_transfer_set(
+        TITLES, ["garden hose"], out, TransferPairSettings(generated_queries=40)
+    )
     table = read_table(out, ["query", "clean_query", "title", "source", "coverage"])
     assert table.num_rows == rows > 100
     assert all(0.0 <= value <= 1.0 for value in table.column("coverage").to_pylist())
@@ -108,7 +119,7 @@ def test_a_transfer_set_is_written_with_its_coverage(tmp_path: Path) -> None:
 
 def test_no_titles_is_said(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no titles"):
-        write_transfer_set([], [], tmp_path / "pairs.parquet", PairSettings())
+        write_transfer_set([], [], tmp_path / "pairs.parquet", TransferPairSettings())
 
 
 @pytest.mark.parametrize(
@@ -116,7 +127,7 @@ def test_no_titles_is_said(tmp_path: Path) -> None:
 )
 def test_impossible_settings_are_refused(fields: dict[str, float]) -> None:
     with pytest.raises(SettingsError, match=next(iter(fields))):
-        PairSettings(**fields)  # type: ignore[arg-type]
+        TransferPairSettings(**fields)  # type: ignore[arg-type]
 
 
 def test_texts_are_read_by_column_and_source(tmp_path: Path) -> None:

@@ -11,7 +11,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from qtr_rerank.errors import DataError, SettingsError
-from qtr_rerank.teacher.word_pairs import WordPairSettings, make_word_pairs, whole_words
+from qtr_rerank.teacher.vocabulary_pairs import (
+    VocabularyPairSettings,
+    make_vocabulary_pairs,
+    whole_words,
+)
 
 LETTERS = "abcdefghij"
 VOCABULARY = ["[PAD]", "##ing", "an", *(f"{a}{b}{a}" for a in LETTERS for b in LETTERS)]
@@ -34,9 +38,9 @@ def test_pieces_of_words_and_short_ones_are_no_whole_words() -> None:
 def test_pairs_are_distinct_as_many_as_asked_and_repeatable(
     pairs: int, per_query: int, seed: int
 ) -> None:
-    asked = WordPairSettings(pairs, per_query, neighbours=9, seed=seed)
+    asked = VocabularyPairSettings(pairs, per_query, neighbours=9, seed=seed)
     first, second = (
-        list(make_word_pairs(VOCABULARY, TITLES, ["bab case"], by_first_letter, asked))
+        list(make_vocabulary_pairs(VOCABULARY, TITLES, ["bab case"], by_first_letter, asked))
         for _ in range(2)
     )
     assert first == second
@@ -45,8 +49,8 @@ def test_pairs_are_distinct_as_many_as_asked_and_repeatable(
 
 
 def test_titles_hold_words_of_like_meaning_given_queries_and_pieces_of_real_titles() -> None:
-    asked = WordPairSettings(2_000, neighbours=9, given_rate=0.5)
-    made = list(make_word_pairs(VOCABULARY, TITLES, ["bab case"], by_first_letter, asked))
+    asked = VocabularyPairSettings(2_000, neighbours=9, given_rate=0.5)
+    made = list(make_vocabulary_pairs(VOCABULARY, TITLES, ["bab case"], by_first_letter, asked))
     given_ones = [pair for pair in made if pair.query == "bab case"]
     assert 0.4 < len(given_ones) / len(made) < 0.6
     words_of_b = sum(word.startswith("b") for pair in given_ones for word in pair.title.split())
@@ -63,9 +67,13 @@ def test_titles_hold_words_of_like_meaning_given_queries_and_pieces_of_real_titl
 
 def test_a_vocabulary_without_words_is_refused() -> None:
     with pytest.raises(DataError, match="has 1 whole words"):
-        list(make_word_pairs(["##a", "hose"], TITLES, [], by_first_letter, WordPairSettings()))
+        list(
+            make_vocabulary_pairs(
+                ["##a", "hose"], TITLES, [], by_first_letter, VocabularyPairSettings()
+            )
+        )
 
 
 def test_settings_that_give_no_pair_are_refused() -> None:
     with pytest.raises(SettingsError, match="pairs=0"):
-        WordPairSettings(pairs=0)
+        VocabularyPairSettings(pairs=0)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from qtr_rerank.cli.set_option import with_overrides
 from qtr_rerank.errors import SettingsError
-from qtr_rerank.teacher.augment import AugmentSettings, augment
+from qtr_rerank.teacher.augmented_pairs import AugmentSettings, augment
 
 VOCABULARY = ["red", "blue", "steel", "kettle", "lamp", "hose", "40w", "ps4"]
 WORDS = st.lists(st.sampled_from(VOCABULARY), min_size=1)

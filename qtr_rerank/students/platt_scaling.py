@@ -1,4 +1,4 @@
-"""Students: turn logits into probabilities that mean what they say."""
+"""Students: Platt scaling, which turns logits into calibrated probabilities."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ BINS = 10
 
 @dataclass(frozen=True, slots=True)
 class Calibrated:
-    """probability = sigmoid(scale * logit + bias), and how far such probabilities of `pairs` were
-    off (`ece`, by `bins`) where the line was fitted on other queries.
+    """probability = sigmoid(scale * logit + bias), and the expected calibration error (`ece`, by
+    `bins`) of such probabilities on `pairs`, with lines fitted on other queries.
     """
 
     scale: float
@@ -31,17 +31,17 @@ class Calibrated:
 
 
 def calibrate(logits: Tensor, probabilities: Tensor, groups: Tensor) -> Calibrated:
-    """The line fitted on all pairs; its error by two-fold cross-fitting: each half of the `groups`
-    (pairs,; numbers of queries) is measured with the line of the other half.
+    """The line fitted on all pairs, and its error by two-fold cross-fitting: each half of the
+    `groups` (pairs,), which are query numbers, is measured with the line of the other half.
     """
     scale, bias = fit_platt(logits, probabilities)
     first = groups % 2 == 0
-    said = torch.empty_like(probabilities)
+    calibrated = torch.empty_like(probabilities)
     for half in (first, ~first):
-        other = ~half if bool((~half).any()) else half  # a single query has no other half
+        other = ~half if bool((~half).any()) else half  # a single query: no other half
         line = fit_platt(logits[other], probabilities[other])
-        said[half] = torch.sigmoid(line[0] * logits[half] + line[1])
-    predicted, actual = said.double().numpy(), probabilities.double().numpy()
+        calibrated[half] = torch.sigmoid(line[0] * logits[half] + line[1])
+    predicted, actual = calibrated.double().numpy(), probabilities.double().numpy()
     return Calibrated(
         scale,
         bias,
@@ -52,8 +52,8 @@ def calibrate(logits: Tensor, probabilities: Tensor, groups: Tensor) -> Calibrat
 
 
 def fit_platt(logits: Tensor, probabilities: Tensor) -> tuple[float, float]:
-    """(scale, bias) that bring sigmoid(scale * logit + bias) closest to soft targets, by
-    cross-entropy (Platt 1999, with soft targets in place of classes).
+    """(scale, bias) that minimise the cross-entropy of sigmoid(scale * logit + bias) against
+    `probabilities` (Platt 1999, with soft targets instead of classes).
     """
     logits, probabilities = logits.double(), probabilities.double()
     scale = torch.ones((), dtype=torch.float64, requires_grad=True)
@@ -68,9 +68,9 @@ def fit_platt(logits: Tensor, probabilities: Tensor) -> tuple[float, float]:
         loss.backward()  # type: ignore[no-untyped-call]
         return loss
 
-    # Inference tensors cannot enter a gradient: take plain copies.
+    # Autograd does not accept inference tensors: copy them.
     logits, probabilities = logits.clone(), probabilities.clone()
     with torch.enable_grad():
         optimizer.step(closure)  # type: ignore[no-untyped-call]
-    # A student without any skill would get a scale of zero or less; the order must stay.
+    # A useless student would get a scale of zero or less, which would change the order.
     return max(float(scale.detach()), 1e-3), float(bias.detach())

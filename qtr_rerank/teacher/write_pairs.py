@@ -1,4 +1,4 @@
-"""Titles -> teacher: write pair tables, label-free ones and judged ones."""
+"""Titles, judgments -> pair tables: write training pairs as Parquet, unlabelled and judged."""
 
 from __future__ import annotations
 
@@ -22,10 +22,15 @@ from qtr_rerank.data.training_pairs import (
 from qtr_rerank.errors import DataError
 from qtr_rerank.records import Judgment, Product
 from qtr_rerank.retrieve.lexical_tantivy import TantivyLexical
-from qtr_rerank.teacher.augment import AugmentSettings, augment
-from qtr_rerank.teacher.lexical import Coverage
-from qtr_rerank.teacher.pairs import DenseSearch, PairSettings, TransferPair, make_pairs
-from qtr_rerank.teacher.word_pairs import WordPairSettings, make_word_pairs
+from qtr_rerank.teacher.augmented_pairs import AugmentSettings, augment
+from qtr_rerank.teacher.coverage import Coverage
+from qtr_rerank.teacher.transfer_pairs import (
+    DenseSearch,
+    TransferPair,
+    TransferPairSettings,
+    make_transfer_pairs,
+)
+from qtr_rerank.teacher.vocabulary_pairs import VocabularyPairSettings, make_vocabulary_pairs
 from qtr_rerank.template import DEFAULT_TEMPLATE, ProductText
 
 
@@ -33,15 +38,15 @@ def write_transfer_set(
     titles: Iterable[str],
     given_queries: Iterable[str],
     out: Path,
-    settings: PairSettings,
+    settings: TransferPairSettings,
     dense_encoder: str | None = None,
     reads: str = DEFAULT_TEMPLATE,
 ) -> int:
-    """Write label-free pairs with their `coverage`; how many.
+    """Write unlabelled pairs with their lexical `coverage`; returns their number.
 
-    With a `dense_encoder` (a bi-encoder) some titles of each query are found by meaning. Columns
-    `query, clean_query, title, source, coverage`; `reads`, the template that the titles were made
-    by, is noted. Raises DataError without titles.
+    With a `dense_encoder` (a bi-encoder) a dense search finds some titles of each query. Columns
+    `query, clean_query, title, source, coverage`. The file records `reads`, the template that made
+    the titles. Raises DataError without titles.
     """
     distinct_titles = list(dict.fromkeys(titles))
     if not distinct_titles:
@@ -53,10 +58,10 @@ def write_transfer_set(
             (Product(id=str(place), title=title) for place, title in enumerate(distinct_titles)),
         )
         pairs = list(
-            make_pairs(
+            make_transfer_pairs(
                 distinct_titles,
                 list(dict.fromkeys(given_queries)),
-                lambda query, k: [int(found.id) for found in index.search(query, k)],
+                lambda query, k: [int(hit.id) for hit in index.search(query, k)],
                 settings,
                 _dense_search(dense_encoder, distinct_titles) if dense_encoder else None,
             )
@@ -66,23 +71,23 @@ def write_transfer_set(
     return len(pairs)
 
 
-def write_word_pairs(
+def write_vocabulary_pairs(
     encoder: str,
     titles: Iterable[str],
     given_queries: Iterable[str],
     out: Path,
-    settings: WordPairSettings,
+    settings: VocabularyPairSettings,
 ) -> int:
-    """Write pairs of the words of an encoder's vocabulary (see `teacher.word_pairs`); how many.
+    """Write pairs of an encoder's vocabulary (`teacher.vocabulary_pairs`); returns their number.
 
     Columns as `write_transfer_set`.
     """
-    from qtr_rerank.teacher.encoders import encode_texts, load_tokenizer  # torch: only here
+    from qtr_rerank.teacher.encoders import encode_texts, load_tokenizer  # loads torch
 
     tokens = load_tokenizer(encoder).get_vocab()
     distinct_titles = list(dict.fromkeys(titles))
     pairs = list(
-        make_word_pairs(
+        make_vocabulary_pairs(
             sorted(tokens, key=lambda token: int(tokens[token])),
             distinct_titles,
             list(dict.fromkeys(given_queries)),
@@ -94,13 +99,13 @@ def write_word_pairs(
     return len(pairs)
 
 
-def write_augmented(pairs_file: Path, out: Path, settings: AugmentSettings) -> int:
-    """Write variations of the pairs of a table (see `teacher.augment`), to be scored; how many."""
+def write_augmented_pairs(pairs_file: Path, out: Path, settings: AugmentSettings) -> int:
+    """Write variations of a table's pairs (`teacher.augmented_pairs`); returns their number."""
     table = read_table(pairs_file, ["clean_query", "title"])
     given = list(zip(texts(table, "clean_query"), texts(table, "title"), strict=True))
     pairs = list(augment(given, settings))
     if not pairs:
-        raise DataError(f"{pairs_file}: no pair could be varied; its texts are too short")
+        raise DataError(f"{pairs_file}: no pair could be varied; expected longer texts")
     coverage = Coverage(dict.fromkeys(title for _, title in given))
     _write_pairs(pairs, coverage, out, template_of(pairs_file))
     return len(pairs)
@@ -122,20 +127,20 @@ def _write_pairs(pairs: Sequence[TransferPair], coverage: Coverage, out: Path, r
 
 
 def _dense_search(encoder: str, titles: Sequence[str]) -> DenseSearch:
-    from qtr_rerank.teacher.encoders import encode_texts  # torch: only where it is asked for
+    from qtr_rerank.teacher.encoders import encode_texts  # loads torch
 
     vectors = encode_texts(encoder, titles)
 
     def search(queries: Sequence[str], k: int) -> list[list[int]]:
-        asked = encode_texts(encoder, queries)
+        query_vectors = encode_texts(encoder, queries)
         depth = min(k, len(titles))
-        found: list[list[int]] = []
-        for block in np.array_split(asked, max(1, len(asked) // 256)):
+        hits: list[list[int]] = []
+        for block in np.array_split(query_vectors, max(1, len(queries) // 256)):
             cosine = block @ vectors.T
             best = np.argpartition(-cosine, depth - 1, axis=1)[:, :depth]
             order = np.argsort(-np.take_along_axis(cosine, best, 1), axis=1, kind="stable")
-            found += np.take_along_axis(best, order, 1).tolist()
-        return found
+            hits += np.take_along_axis(best, order, 1).tolist()
+        return hits
 
     return search
 
@@ -143,24 +148,24 @@ def _dense_search(encoder: str, titles: Sequence[str]) -> DenseSearch:
 def write_sample_pairs(
     out: Path, queries: int, per_query: int, seed: int, reads: ProductText | None = None
 ) -> int:
-    """Write judged pairs of a generated shop: queries whose grades follow from attributes.
+    """Write judged pairs of the sample shop, whose grades follow from product attributes.
 
-    The shop is drawn with another seed than the one that `qtr sample` writes, and none of the
-    judged sample queries is among these. At most `per_query` products a query, the best graded
-    half first, the rest drawn from all the others. Columns as `write_judged_pairs`.
+    The shop differs from the one that `qtr sample` writes (another seed), and so do its queries.
+    Of each query at most `per_query` products: half the best graded, half a random sample of the
+    rest. Columns as `write_judged_pairs`.
     """
     catalog = sample_catalog(seed=seed)
     reads = reads or ProductText()
     titles = {product.id: reads.render(product) for product in catalog}
-    chance = random.Random(seed)
+    rng = random.Random(seed)
     judgments = []
-    for made in generated_queries(catalog, queries, seed):
-        ids = list(made.ratings)
-        chance.shuffle(ids)
-        ids.sort(key=lambda id: -made.ratings[id])
+    for generated in generated_queries(catalog, queries, seed):
+        ids = list(generated.ratings)
+        rng.shuffle(ids)
+        ids.sort(key=lambda id: -generated.ratings[id])
         best, others = ids[: per_query // 2], ids[per_query // 2 :]
-        kept = best + chance.sample(others, min(len(others), per_query - len(best)))
-        judgments += [Judgment(made.query, id, float(made.ratings[id])) for id in kept]
+        kept = best + rng.sample(others, min(len(others), per_query - len(best)))
+        judgments += [Judgment(generated.query, id, float(generated.ratings[id])) for id in kept]
     return write_judged_pairs(judgments, titles, out, None, reads.template)
 
 
@@ -171,11 +176,12 @@ def write_judged_pairs(
     split: Split | None,
     reads: str = DEFAULT_TEMPLATE,
 ) -> int:
-    """Write judged pairs of one side of the split (None: all) with `label` scaled to 0..1.
+    """Write judged pairs of one side of the split (None: both); returns their number.
 
-    `titles` maps ids to what is read of a product, made by the template `reads`, which is noted.
-    Columns `query, clean_query, title, source, coverage, label, rating, docid`. Judgments of
-    products that the catalog lacks have no title to read and are left out.
+    `titles` maps product ids to texts made with the template `reads`, which the file records.
+    Columns `query, clean_query, title, source, coverage, label, rating, docid`; `label` is the
+    rating scaled to 0..1. Judgments of products that `titles` lacks are left out. Raises DataError
+    without judgments, or if all have the same rating.
     """
     if not judgments:
         raise DataError("no judgments to make pairs from")

@@ -1,4 +1,4 @@
-"""Students: pair tables as arrays of token ids, each distinct text read once."""
+"""Pair tables -> arrays of token ids and targets; each distinct text is encoded once."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from qtr_rerank.data.training_pairs import common_template, read_table, texts
 from qtr_rerank.errors import DataError
 from qtr_rerank.features.vocabulary import Vocabulary
 from qtr_rerank.probability import sigmoid
-from qtr_rerank.students.base import StudentSettings
+from qtr_rerank.students.student import StudentSettings
 from qtr_rerank.template import DEFAULT_TEMPLATE
 
 _LOGIT_LIMIT = 8.0
 
 
-class PairSettings(Protocol):
-    """What of the training settings matters here."""
+class TargetSettings(Protocol):
+    """The part of the training settings that decides tokens and targets."""
 
     @property
     def student(self) -> StudentSettings: ...
@@ -35,7 +35,7 @@ class PairSettings(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class PairIds:
-    """Pairs as places in two tables of ids; `target_logit` (pairs,) is what to learn."""
+    """Pairs as row numbers in two tables of distinct texts; `target_logit` is what to learn."""
 
     queries: list[str]
     titles: list[str]
@@ -44,8 +44,8 @@ class PairIds:
     query_of: Tensor  # (pairs,)
     title_of: Tensor  # (pairs,)
     target_logit: Tensor  # (pairs,)
-    unit: int = 1  # columns of a token
-    reads: str = DEFAULT_TEMPLATE  # the template that the titles were made by
+    unit: int = 1  # columns per token
+    reads: str = DEFAULT_TEMPLATE  # the template that made the titles
 
     def texts(self, pair: int) -> tuple[str, str]:
         """Query and title of a pair."""
@@ -53,35 +53,37 @@ class PairIds:
 
     @property
     def title_lengths(self) -> Tensor:
-        """Columns that each distinct title needs, (distinct titles,)."""
+        """Columns without padding, (distinct titles,)."""
         return _used_columns(self.title_ids, self.unit)
 
-    def ids(self, places: Tensor) -> tuple[Tensor, Tensor]:
-        """Query and title ids of pairs, cut where the longest of them ends."""
+    def ids(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Query and title ids of pairs, cut to the longest query and the longest title."""
         return (
-            _trimmed(self.query_ids[self.query_of[places]], self.unit),
-            _trimmed(self.title_ids[self.title_of[places]], self.unit),
+            _trimmed(self.query_ids[self.query_of[rows]], self.unit),
+            _trimmed(self.title_ids[self.title_of[rows]], self.unit),
         )
 
     def split(self, held_out_share: float) -> tuple[Tensor, Tensor]:
-        """Places (training, held out): by query, so that held-out queries are never seen. Pairs
-        without a query (single sentences) go by title, or all of them would be on one side.
+        """Row numbers (training, held out), split by the query's hash, so that held-out queries are
+        never trained on. Pairs without a query (single sentences) are split by title.
         """
-        by_query, by_title = _points(self.queries)[self.query_of], _points(self.titles)
+        by_query, by_title = _hash_shares(self.queries)[self.query_of], _hash_shares(self.titles)
         without = torch.tensor([not query for query in self.queries])[self.query_of]
         held_out = torch.where(without, by_title[self.title_of], by_query) < held_out_share
-        places = torch.arange(len(self.query_of))
-        return places[~held_out], places[held_out]
+        rows = torch.arange(len(self.query_of))
+        return rows[~held_out], rows[held_out]
 
 
 def read_pair_ids(
     scores: Sequence[Path],
     gold: Sequence[Path],
     vocabulary: Vocabulary,
-    settings: PairSettings,
+    settings: TargetSettings,
 ) -> PairIds:
-    """Read teacher-scored tables. Judged pairs get a target between teacher and judges, and are
-    repeated; transfer pairs get the teacher's logit.
+    """Read scored transfer pairs, whose target is the teacher's logit, and scored judged pairs,
+    whose target is between teacher and judges and which are repeated (see `DistillSettings`).
+
+    Raises DataError without pairs, or if their titles were made with different templates.
     """
     queries: list[str] = []
     titles: list[str] = []
@@ -94,7 +96,7 @@ def read_pair_ids(
     for path in gold:
         table = read_table(path, ["query", "title", "label"])
         mixed = settings.gold_share * table.column("label").to_numpy()
-        if settings.gold_share < 1.0:  # hard labels alone need no teacher
+        if settings.gold_share < 1.0:  # else the teacher is not needed
             table = read_table(path, ["query", "title", "teacher_logit", "label"])
             teacher = sigmoid(table.column("teacher_logit").to_numpy())
             mixed = mixed + (1.0 - settings.gold_share) * teacher
@@ -121,15 +123,15 @@ def read_pair_ids(
     )
 
 
-def _points(texts: Sequence[str]) -> Tensor:
-    """Each text's own place in 0..1, the same in every run."""
+def _hash_shares(texts: Sequence[str]) -> Tensor:
+    """A hash of each text in 0..1, the same in every run; (texts,)."""
     return torch.tensor([zlib.crc32(text.encode()) / 2**32 for text in texts], dtype=torch.float64)
 
 
 def _used_columns(ids: Tensor, unit: int) -> Tensor:
-    """As `features.vocabulary.used_columns`, wherever the ids lie."""
-    places = torch.arange(1, ids.shape[1] + 1, device=ids.device)
-    last = torch.where(ids != 0, places, 0).amax(dim=1)
+    """As `features.vocabulary.used_columns`, but in torch, on the device of the ids."""
+    positions = torch.arange(1, ids.shape[1] + 1, device=ids.device)
+    last = torch.where(ids != 0, positions, 0).amax(dim=1)
     return (last + unit - 1) // unit * unit
 
 
@@ -138,6 +140,7 @@ def _trimmed(ids: Tensor, unit: int) -> Tensor:
 
 
 def _distinct(values: Sequence[str]) -> tuple[list[str], Tensor]:
-    places: dict[str, int] = {}
-    rows = [places.setdefault(value, len(places)) for value in values]
-    return list(places), torch.tensor(rows)
+    """The distinct values, and the position among them of each value."""
+    positions: dict[str, int] = {}
+    rows = [positions.setdefault(value, len(positions)) for value in values]
+    return list(positions), torch.tensor(rows)

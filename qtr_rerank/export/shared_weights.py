@@ -1,4 +1,4 @@
-"""Export: weights that several graphs of an artifact share are stored once, in one file."""
+"""Export: store the weights that an artifact's graphs share once, in one file."""
 
 from __future__ import annotations
 
@@ -10,30 +10,30 @@ import onnx
 from onnx.external_data_helper import set_external_data
 
 WEIGHTS = "weights.bin"
-# Smaller tensors stay in their graph: a reference to them would cost as much as they do.
-_SHARED_BYTES = 16_384
+# Smaller tensors stay in their graph, where they take less than a reference.
+_MIN_SHARED_BYTES = 16_384
 _ALIGNMENT = 64
 
 
 def save_sharing_weights(graphs: Mapping[str, onnx.ModelProto], folder: Path) -> None:
-    """Write each graph under its name, large tensors once each into `weights.bin`.
+    """Write each graph to the file of its name, and each distinct large tensor to `weights.bin`.
 
-    Towers with one set of weights then cost one. ONNX Runtime maps the file, so that a process
-    holds each table once as well.
+    Towers with shared weights are stored once. ONNX Runtime maps the file into memory, so a
+    process also holds each table once.
     """
-    places: dict[str, tuple[int, int]] = {}
+    stored: dict[str, tuple[int, int]] = {}  # hash -> (offset, length)
     with (folder / WEIGHTS).open("wb") as weights:
         for graph in graphs.values():
             for tensor in graph.graph.initializer:
                 content = onnx.numpy_helper.to_array(tensor).tobytes()
-                if len(content) < _SHARED_BYTES:
+                if len(content) < _MIN_SHARED_BYTES:
                     continue
                 key = hashlib.sha256(content).hexdigest()
-                if key not in places:
+                if key not in stored:
                     weights.write(b"\0" * (-weights.tell() % _ALIGNMENT))
-                    places[key] = (weights.tell(), len(content))
+                    stored[key] = (weights.tell(), len(content))
                     weights.write(content)
-                offset, length = places[key]
+                offset, length = stored[key]
                 tensor.raw_data = content
                 set_external_data(tensor, WEIGHTS, offset=offset, length=length)
                 tensor.ClearField("raw_data")
