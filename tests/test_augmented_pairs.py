@@ -108,12 +108,12 @@ def test_a_field_is_set_by_its_type(assignment: str, expected: _Outer) -> None:
     [
         ("rate", "expected name=value"),
         ("speed=1", r"no field 'speed'; there are \['inner', 'rate'"),
-        ("inner.size=big", "'big' is no int"),
-        ("inner.size=1.5", "'1.5' is no int"),
-        ("rate=fast", "'fast' is no float"),
+        ("inner.size=big", "'big' is not a valid int"),
+        ("inner.size=1.5", "'1.5' is not a valid int"),
+        ("rate=fast", "'fast' is not a valid float"),
         ("mode=z", r"expected one of \['x', 'y'\]"),
         ("name.first=1", "has no fields of its own"),
-        ("flag=1", "'1' is no bool"),
+        ("flag=1", "'1' is not a valid bool"),
     ],
 )
 def test_what_cannot_be_set_is_named(assignment: str, message: str) -> None:

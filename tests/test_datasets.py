@@ -232,7 +232,7 @@ def test_get_fetches_into_the_data_folder_once(tmp_path: Path, mirror: str) -> N
     assert "label.csv: 0.0 of 0.0 MB" in first.stderr
     assert f"{data_dir / 'wands' / 'product.csv'}: 1 products, 0 rows set aside" in first.stdout
     again = qtr("data", "get", "wands", data_dir=data_dir)
-    assert "already holds wands" in again.stderr
+    assert "already contains wands" in again.stderr
     assert again.stdout == first.stdout
     listed = qtr("data", "list", data_dir=data_dir)
     assert str(data_dir / "wands") in listed.stdout

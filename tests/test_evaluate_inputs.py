@@ -105,12 +105,12 @@ def test_a_run_is_ordered_by_score_then_rank_then_line(write: Write) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("q1 Q0 a 1 1.0 t\nq1 Q0 a 2 0.5 t\n", "line 2: document 'a' stands a second time"),
+        ("q1 Q0 a 1 1.0 t\nq1 Q0 a 2 0.5 t\n", "line 2: document 'a' is ranked a second time"),
         ("q1 Q0 a 1 high t\n", "line 1, column 'score': 'high' is not a finite number"),
         ("q1 Q0 a first 1.0 t\n", "line 1, column 'rank': 'first' is not a finite number"),
         ("q1 Q0 a 1 inf t\n", "line 1, column 'score': 'inf'"),
         ("red shoe Q0 a 1 1.0 t\n", "line 1: 7 columns"),
-        ("\n", "holds no answers"),
+        ("\n", "holds no results"),
     ],
 )
 def test_faulty_runs_are_explained(write: Write, text: str, message: str) -> None:

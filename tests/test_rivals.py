@@ -192,7 +192,7 @@ def test_an_unknown_shape_lists_the_shapes(tmp_path: Path) -> None:
 
 def test_bench_sets_the_students_beside_a_shape(tmp_path: Path) -> None:
     arguments = ["bench", "--model", "bert2dnn", "--seconds", "0.05", "--rivals", "--work"]
-    arguments += [str(tmp_path), "--shape", "TinyBERT-2L-128", "--shape", "TinyBERT-4L-312"]
+    arguments += [str(tmp_path), "--rival", "TinyBERT-2L-128", "--rival", "TinyBERT-4L-312"]
     result = CliRunner().invoke(cli, [*arguments, "--json"], catch_exceptions=False)
     rows = {row["model"]: row for row in json.loads(result.stdout)}
     assert list(rows) == [

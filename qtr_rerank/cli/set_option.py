@@ -1,4 +1,4 @@
-"""`qtr ... --set name=value`: any field of a settings class, from the command line."""
+"""The option `--set name=value`: sets any field of a settings class from the command line."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ Settings = TypeVar("Settings")
 
 
 def with_overrides(settings: Settings, assignments: Sequence[str]) -> Settings:
-    """`settings` with `name=value` applied; `part.name=value` reaches into a nested class.
+    """`settings` with `name=value` applied; `part.name=value` sets a field of a nested class.
 
-    Values are read by the field's type. Raises SettingsError naming the field, or listing those
-    that there are.
+    Values are parsed by the field's type. Raises SettingsError, with the known fields where the
+    name is unknown.
     """
     for assignment in assignments:
         name, separator, value = assignment.partition("=")
@@ -54,14 +54,14 @@ def _value(text: str, expected: Any, assignment: str) -> Any:
     if expected is str:
         return text
     try:
-        read = json.loads(text.lower() if expected is bool else text)
+        parsed = json.loads(text.lower() if expected is bool else text)
     except ValueError:
-        read = None
-    if typing.get_origin(expected) is tuple and isinstance(read, list):
-        return tuple(read)
-    if expected is float and isinstance(read, int) and not isinstance(read, bool):
-        return float(read)
-    if not isinstance(expected, type) or type(read) is not expected:
+        parsed = None
+    if typing.get_origin(expected) is tuple and isinstance(parsed, list):
+        return tuple(parsed)
+    if expected is float and isinstance(parsed, int) and not isinstance(parsed, bool):
+        return float(parsed)
+    if not isinstance(expected, type) or type(parsed) is not expected:
         kind = getattr(expected, "__name__", str(expected))
-        raise SettingsError(f"--set {assignment!r}: {text!r} is no {kind}")
-    return read
+        raise SettingsError(f"--set {assignment!r}: {text!r} is not a valid {kind}")
+    return parsed

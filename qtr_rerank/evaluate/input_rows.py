@@ -1,4 +1,4 @@
-"""Measure: reading text files line by line, and the errors that say where one is wrong."""
+"""Reads the input files of `qtr evaluate` row by row; errors name file, line and column."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from qtr_rerank.errors import DataError
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where a value stands: a file and a line of it (from 1)."""
+class RowLocation:
+    """The file and the line (from 1) of a row, for error messages."""
 
     path: Path
     line: int
 
     def fault(self, column: str, value: str, expected: str) -> DataError:
-        """The error for a value that cannot be used: file, line, column, value, expectation."""
+        """The error for an unusable value: file, line, column, value, and what was expected."""
         return DataError(f"{self.path}, line {self.line}, column '{column}': {value!r} {expected}")
 
     def number(self, column: str, value: str) -> float:
-        """`value` as a finite number; raises DataError where it is none."""
+        """`value` as a finite number. Raises DataError."""
         try:
             parsed = float(value)
         except ValueError:
@@ -37,9 +37,9 @@ class Place:
 
 
 def text_lines(path: Path) -> Iterator[str]:
-    """The lines of a UTF-8 file (`.gz` too), streamed; a byte order mark is dropped.
+    """Stream the lines of a UTF-8 file (`.gz` too), without its byte order mark.
 
-    Raises DataError where the file is missing, is a folder, or is no UTF-8 text.
+    Raises DataError where the file is missing, is a folder, or is not UTF-8 text.
     """
     opener = gzip.open if path.suffix == ".gz" else open
     try:
@@ -49,21 +49,20 @@ def text_lines(path: Path) -> Iterator[str]:
         raise DataError(f"{path} cannot be read: {error.strerror}; give a readable file") from error
     except (UnicodeDecodeError, gzip.BadGzipFile, EOFError) as error:
         raise DataError(
-            f"{path} is no UTF-8 text ({error}); convert it, or name it .gz only if it is gzip"
+            f"{path} is not UTF-8 text ({error}); convert it, or name it .gz only if it is gzip"
         ) from error
 
 
-def table_rows(path: Path) -> tuple[list[str], Iterator[tuple[Place, Mapping[str, Any]]]]:
-    """The columns and the rows of a table (CSV, TSV, JSONL or Parquet; `.gz` too), streamed.
+def table_rows(path: Path) -> tuple[list[str], Iterator[tuple[RowLocation, Mapping[str, Any]]]]:
+    """The columns and the streamed rows of a table (CSV, TSV, JSONL or Parquet; `.gz` too).
 
-    Raises DataError at the first row that cannot be read: a measure over what is left would
-    mislead.
+    Raises DataError at the first unreadable row: a measure over the remaining rows would mislead.
     """
     table = Table(path)
     rows = iter(table)
     columns = table.columns
     if columns is None:
-        # JSON has no header: the first row stands for it.
+        # JSON has no header: the first row names the columns.
         first = next(rows, None)
         columns = tuple(first.fields) if isinstance(first, Row) else ()
         rows = iter(table)
@@ -72,23 +71,23 @@ def table_rows(path: Path) -> tuple[list[str], Iterator[tuple[Place, Mapping[str
 
 def _good_rows(
     path: Path, rows: Iterator[Row | BadRow]
-) -> Iterator[tuple[Place, Mapping[str, Any]]]:
+) -> Iterator[tuple[RowLocation, Mapping[str, Any]]]:
     for row in rows:
         if isinstance(row, BadRow):
             raise DataError(f"bad row: {row}")
-        yield Place(path, row.line), row.fields
+        yield RowLocation(path, row.line), row.fields
 
 
 def cell_text(row: Mapping[str, Any], column: str) -> str:
-    """The cell as text; empty where there is none."""
+    """The cell as text; empty where it is missing."""
     value = row.get(column)
     return "" if value is None else str(value)
 
 
 def column_of(path: Path, columns: Sequence[str], aliases: Sequence[str], remedy: str) -> str:
-    """The first of `aliases` among the columns (case and outer space aside), as it stands there.
+    """The first column that matches one of `aliases`, ignoring case and outer space.
 
-    Raises DataError, listing the columns found, where there is none.
+    Raises DataError, with the columns of the file, where none does.
     """
     found = {name.strip().lower(): name for name in reversed(columns)}
     for alias in aliases:

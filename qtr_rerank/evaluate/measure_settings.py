@@ -1,4 +1,4 @@
-"""Measure: what is asked of a measurement. No numpy here, so that `qtr --help` stays quick."""
+"""Settings of run and pair measures. This module imports no numpy, so `qtr --help` stays quick."""
 
 from __future__ import annotations
 
@@ -13,12 +13,11 @@ GAINS = ("linear", "exponential")
 
 @dataclass(frozen=True, slots=True)
 class RankingSettings:
-    """What to measure.
+    """How to measure search runs.
 
     `measures` are in ir-measures' notation (`nDCG@10`, `RR(rel=2)@10`, `AP`, `P@5`). `relevant`
-    is the lowest rating that counts as relevant, for every binary measure that names no `rel` of
-    its own. With `allow_missing`, queries that a run does not answer score 0; else such a run is
-    refused.
+    is the lowest relevant rating, for every binary measure without a `rel` of its own. With
+    `allow_missing`, queries that a run lacks score 0; without, such a run is refused.
     """
 
     measures: tuple[str, ...] = DEFAULT_MEASURES
@@ -39,10 +38,10 @@ class RankingSettings:
 
 @dataclass(frozen=True, slots=True)
 class PairColumns:
-    """Which columns of the file mean what.
+    """The columns of a file of scored pairs.
 
-    `score` orders the pairs: `logit` where it is not named and the file has one (probabilities
-    saturate, and would tie), else `score`. RMSE reads `score`, or the column named here.
+    `score` ranks the pairs and is compared by RMSE. Where it is None, `logit` ranks them if the
+    file has one (saturated probabilities would tie), else `score`; RMSE compares `score`.
     """
 
     label: str
@@ -52,11 +51,11 @@ class PairColumns:
 
 @dataclass(frozen=True, slots=True)
 class PairSettings:
-    """How to measure pairs.
+    """How to measure scored pairs.
 
-    `thresholds`: a label of at least this is a positive for AUC; the highest label where none is
-    given. `label_range`: the ends of the label's scale, onto which a score of 0..1 is mapped for
-    RMSE; the lowest and highest label found where it is not given.
+    `thresholds`: labels from here on are positives for AUC; default: the highest label.
+    `label_range`: the ends of the label's scale, onto which RMSE maps a score of 0..1; default:
+    the lowest and the highest label of the file.
     """
 
     thresholds: tuple[float, ...] = ()

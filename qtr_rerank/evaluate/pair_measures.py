@@ -1,7 +1,6 @@
-"""Measure: AUC, RMSE and nDCG of scored pairs, as arrays in and numbers out.
+"""Measures of scored pairs: AUC, RMSE and judged-list nDCG, on arrays of a million pairs.
 
-Runs of whole searches are measured by ir-measures (see `ranking`); what stands here is for lists
-of (query, title, label, score), a million at a time.
+Search runs are measured by ir-measures instead, see `run_measures`.
 """
 
 from __future__ import annotations
@@ -23,12 +22,12 @@ _GAIN_OF: Mapping[str, Callable[[Floats], Floats]] = {
 
 
 def auc(scores: npt.ArrayLike, positive: npt.ArrayLike) -> float:
-    """The area under the ROC curve: the chance that a positive scores above a negative.
+    """The area under the ROC curve: the probability that a positive scores above a negative.
 
     AUC = (R - p (p + 1) / 2) / (p n), with R the sum of the positives' midranks, p and n the
     numbers of positives and negatives; ties count one half. This is the Mann-Whitney statistic
     (Hanley and McNeil, "The meaning and use of the area under a receiver operating characteristic
-    (ROC) curve", Radiology 143, 1982). 0.5 is chance.
+    (ROC) curve", Radiology 143, 1982). A random order has 0.5.
 
     `scores` and `positive` (booleans) have shape (pairs,). Raises DataError where either class is
     empty.
@@ -59,8 +58,8 @@ def cross_fitted_line(
     """Each score mapped to the labels' scale by a line fitted on the other half of the queries.
 
     The least-squares line of the queries with even codes maps the scores of the odd ones and the
-    other way round, so that no label helps to predict itself. `queries` holds each pair's query
-    as a code 0, 1, ... Raises DataError where there are fewer than two queries.
+    odd ones for the even ones, so that no label helps to predict itself. `queries` holds each
+    pair's query as a code 0, 1, ... Raises DataError where there are fewer than two queries.
     """
     values, actual = np.asarray(scores, np.float64), np.asarray(labels, np.float64)
     codes = np.asarray(queries, np.int64)
@@ -73,7 +72,7 @@ def cross_fitted_line(
         fitted, target = values[~held_out], actual[~held_out]
         centred = fitted - fitted.mean()
         spread = float(centred @ centred)
-        # Constant scores carry no slope: the line is the labels' mean.
+        # Constant scores define no slope: the line is then the labels' mean.
         slope = float(centred @ target) / spread if spread > 0 else 0.0
         mapped[held_out] = target.mean() + slope * (values[held_out] - fitted.mean())
     return mapped
@@ -86,20 +85,20 @@ def judged_list_ndcg(
     cutoff: int = 10,
     gains: str = "linear",
 ) -> Floats:
-    """nDCG@cutoff of each query's judged documents, ranked among themselves by score.
+    """nDCG@cutoff of each query's judged documents alone, ranked by score.
 
-    nDCG = DCG / ideal DCG, DCG = sum over the first `cutoff` places of gain / log2(place + 1)
+    nDCG = DCG / ideal DCG, DCG = sum over the first `cutoff` ranks of gain / log2(rank + 1)
     (Järvelin and Kekäläinen, "Cumulated gain-based evaluation of IR techniques", TOIS 20, 2002),
     in the form of trec_eval's ndcg_cut: the gain is the label itself. `gains="exponential"` takes
     2^label - 1 instead (Burges et al., ICML 2005).
 
-    Equal scores are worth the mean over all their orders (McSherry and Najork, ECIR 2008), so the
-    result never depends on the order of the file, and constant scores give the expected nDCG of a
-    random order.
+    Tied scores count as the mean over all their orders (McSherry and Najork, ECIR 2008), so the
+    result does not depend on the order of the pairs, and constant scores give the expected nDCG of
+    a random order.
 
     `scores` and `labels` (0 or more) have shape (pairs,), `queries` each pair's query as a code
-    0, 1, ... Returns shape (queries,), by code; NaN where no label is above 0, for there nDCG has
-    no meaning: such queries are left out of a mean (`numpy.nanmean`).
+    0, 1, ... Returns shape (queries,), by code. A query without a label above 0 has no nDCG: its
+    value is NaN, which `numpy.nanmean` skips.
     """
     values, actual = np.asarray(scores, np.float64), np.asarray(labels, np.float64)
     codes = np.asarray(queries, np.int64)
@@ -121,7 +120,7 @@ def judged_list_ndcg(
 
 
 def _dcg(gain: Floats, scores: Floats, queries: Ints, cutoff: int) -> Floats:
-    """DCG@cutoff by query, each group of equal scores sharing its places' mean discount."""
+    """DCG@cutoff by query; tied scores share the mean discount of their ranks."""
     order = np.lexsort((-scores, queries))
     gain, scores, queries = gain[order], scores[order], queries[order]
     new_query = np.diff(queries, prepend=-1) != 0  # (pairs,)
@@ -135,7 +134,7 @@ def _dcg(gain: Floats, scores: Floats, queries: Ints, cutoff: int) -> Floats:
 
 
 def _midranks(values: Floats) -> Floats:
-    """Ranks from 1, equal values sharing the mean of their ranks."""
+    """Ranks from 1; equal values share the mean of their ranks."""
     _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
     last = np.cumsum(counts)
     ranks: Floats = (last - (counts - 1) / 2.0)[inverse]
@@ -143,7 +142,7 @@ def _midranks(values: Floats) -> Floats:
 
 
 def _check_shapes(**columns: npt.NDArray[np.generic]) -> None:
-    """All of shape (pairs,), one pair at least, and every number finite."""
+    """Raises DataError unless all have one shape (pairs,), at least one pair, and finite values."""
     shapes = {name: column.shape for name, column in columns.items()}
     first = next(iter(shapes.values()))
     if len(first) != 1 or not first[0] or any(shape != first for shape in shapes.values()):

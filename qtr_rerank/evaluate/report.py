@@ -1,4 +1,4 @@
-"""Measure: reports as plain text tables and as JSON-ready dictionaries."""
+"""Formats reports as plain text tables and as JSON-ready dictionaries."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from qtr_rerank.trec import from_trec_id
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:
-    """Rows as aligned text: the first column to the left, the others to the right."""
+    """Rows as aligned text: the first column flush left, the others flush right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = []
     for first, *others in rows:
@@ -22,8 +22,8 @@ def table(rows: Sequence[Sequence[str]]) -> str:
 
 
 def ranking_text(report: RankingReport) -> str:
-    """One row a run; where queries have nothing relevant, the same without them; the p values
-    against the first run; then what a reader must know.
+    """A table with one row a run; the same without unanswerable queries, where there are some; the
+    p values against the first run; then notes.
     """
     rows = [["run", *report.measures]]
     for run in report.runs:
@@ -100,7 +100,7 @@ def ranking_json(report: RankingReport, per_query: bool) -> dict[str, Any]:
 
 
 def pairs_text(report: PairReport) -> str:
-    """One row a measure, then what a reader must know."""
+    """A table with one row a measure, then notes."""
     low, high = report.label_range
     rows = [["measure", "value"]]
     for threshold, value in report.auc.items():

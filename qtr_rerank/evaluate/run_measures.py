@@ -1,4 +1,4 @@
-"""Measure: TREC runs against qrels, through ir-measures."""
+"""Measures TREC runs against qrels, through ir-measures."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from qtr_rerank.evaluate.runs import Run
 from qtr_rerank.evaluate.significance import paired_randomisation
 from qtr_rerank.trec import from_trec_id
 
-# ir-measures takes whole grades. Fractions are scaled up, and trec_eval's time grows with the
-# highest grade: beyond this many decimals the remedy is to round.
+# ir-measures needs whole grades, so fractions are scaled up. The time of trec_eval grows with the
+# highest grade: ratings with more decimals than this must be rounded first.
 _MAX_DECIMALS = 4
 _SHOWN = 10
 
 
 @dataclass(frozen=True, slots=True)
 class RunScores:
-    """One run's values: the mean over the queries of the qrels and each query's own, by measure.
+    """One run's values by measure: the mean over the queries of the qrels, and each query's own.
 
-    `answerable_means` are over the queries with something relevant (none where there are none).
-    `p_values` compare with the first run (empty for it, see `significance`). `missing` are the
-    queries of the qrels that the run does not answer, `ignored` those that it answers in vain.
+    `answerable_means` are over the queries with a relevant judgment (empty where there are none).
+    `p_values` compare with the first run (empty for the first run, see `significance`). `missing`
+    are queries of the qrels that the run lacks, `ignored` queries of the run without judgments.
     """
 
     name: str
@@ -45,10 +45,10 @@ class RunScores:
 
 @dataclass(frozen=True, slots=True)
 class RankingReport:
-    """All runs against one set of judgments; `unanswerable` counts queries with nothing relevant.
+    """All runs against one set of judgments.
 
-    Such queries score 0 in every measure of relevance and stay in `means`, as in trec_eval;
-    no order can serve them, so `answerable_means` leaves them out.
+    `unanswerable` counts the queries without a relevant judgment. They score 0 whatever the order;
+    `means` include them, as trec_eval does, and `answerable_means` leave them out.
     """
 
     qrels: str
@@ -61,11 +61,11 @@ class RankingReport:
 
 
 def evaluate_runs(runs: Sequence[Run], qrels: Qrels, settings: RankingSettings) -> RankingReport:
-    """Measure each run over all queries of the qrels, and test each against the first run.
+    """Measure each run over all queries of the qrels, and compare each with the first run.
 
     Ratings below 0 (TREC's "junk") count as 0. Fractional ratings are multiplied by a power of
-    ten, thresholds with them: nDCG with linear gains does not change under a common factor, and
-    binary measures only compare; measures that read the grade in another way are refused.
+    ten, and thresholds too: this changes neither nDCG with linear gains nor binary measures. Other
+    measures are refused for fractional ratings.
 
     Raises DataError where a run lacks queries (unless allowed) and SettingsError where a measure
     is unknown or cannot be computed.
@@ -73,7 +73,7 @@ def evaluate_runs(runs: Sequence[Run], qrels: Qrels, settings: RankingSettings) 
     ratings = {rating for rated in qrels.ratings.values() for rating in rated.values()}
     scale = 10 ** max(_decimals(rating, qrels) for rating in ratings)
     measures = _parse_all(settings, scale)
-    # Queries go by number: gdeval, which computes ERR, reads nothing else.
+    # Queries are numbered: gdeval, which computes ERR, reads only numeric ids.
     grades = {
         str(number): {document: max(0, round(rating * scale)) for document, rating in rated.items()}
         for number, rated in enumerate(qrels.ratings.values(), 1)
@@ -125,20 +125,20 @@ def _per_query(
     measures: Mapping[str, ir_measures.Measure],
     settings: RankingSettings,
 ) -> dict[str, dict[str, float]]:
-    """Each measure's value by query, both in the order of the settings and of the qrels."""
+    """Measure -> query -> value; measures in the order of the settings, queries of the qrels."""
     missing = [query_id for query_id in qrels.ratings if query_id not in run.rankings]
     if missing and not settings.allow_missing:
-        raise DataError(_lacks(run, qrels, missing))
-    # Places, counted from the last, stand in for the scores: each provider breaks ties in its own
-    # way, and trec_eval reads scores as 32-bit floats.
-    places = {
+        raise DataError(_missing_message(run, qrels, missing))
+    # Ranks, counted from the last, replace the scores: each provider breaks ties in its own way,
+    # and trec_eval reads scores as 32-bit floats.
+    scores = {
         str(number): {
-            document: float(place) for place, document in enumerate(reversed(documents), 1)
+            document: float(score) for score, document in enumerate(reversed(documents), 1)
         }
         for number, query_id in enumerate(qrels.ratings, 1)
         if (documents := run.rankings.get(query_id))
     }
-    values = {(str(m.measure), m.query_id): float(m.value) for m in evaluator.iter_calc(places)}
+    values = {(str(m.measure), m.query_id): float(m.value) for m in evaluator.iter_calc(scores)}
     return {
         label: {
             query_id: values[str(measure), str(number)]
@@ -161,7 +161,7 @@ def _compare(
     }
 
 
-def _lacks(run: Run, qrels: Qrels, missing: Sequence[str]) -> str:
+def _missing_message(run: Run, qrels: Qrels, missing: Sequence[str]) -> str:
     named = ", ".join(repr(from_trec_id(query_id)) for query_id in missing[:_SHOWN])
     more = f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""
     message = (
@@ -178,7 +178,7 @@ def _lacks(run: Run, qrels: Qrels, missing: Sequence[str]) -> str:
 
 
 def _parse_all(settings: RankingSettings, scale: int) -> dict[str, ir_measures.Measure]:
-    """Label as printed (in the qrels' own scale) -> the measure, its threshold scaled."""
+    """Printed label (with the qrels' own threshold) -> the measure with its scaled threshold."""
     measures: dict[str, ir_measures.Measure] = {}
     for notation in settings.measures:
         measure_class, parameters = _parse(notation)
@@ -200,7 +200,7 @@ def _parse_all(settings: RankingSettings, scale: int) -> dict[str, ir_measures.M
 
 
 def _scales(name: str, parameters: Mapping[str, Any], spec: Any) -> bool:
-    """Whether a common factor on all grades (and on the threshold) leaves the measure as it is."""
+    """Whether a common factor on all grades and on the threshold leaves the measure unchanged."""
     if name == "nDCG":
         return parameters.get("dcg", "log2") == "log2" and "gains" not in parameters
     if name in {"Judged", "NumQ", "NumRet"}:
@@ -209,7 +209,7 @@ def _scales(name: str, parameters: Mapping[str, Any], spec: Any) -> bool:
 
 
 def _checked(notation: str, measure_class: Any, parameters: dict[str, Any]) -> ir_measures.Measure:
-    # trec_eval takes no lower one, and says so by a TypeError from within.
+    # trec_eval rejects a lower one with an unexplained TypeError.
     if isinstance(parameters.get("rel"), int) and parameters["rel"] < 1:
         raise SettingsError(
             f"measure {notation!r}: rel is the lowest grade that is relevant; give one above 0"
@@ -228,7 +228,7 @@ def _checked(notation: str, measure_class: Any, parameters: dict[str, Any]) -> i
 def _parse(notation: str) -> tuple[Any, dict[str, Any]]:
     """ir-measures' notation `Name(key=value, ...)@cutoff` as the measure's class and parameters.
 
-    Not by `ir_measures.parse_measure`: it uses parts of `ast` that Python 3.14 removed.
+    `ir_measures.parse_measure` is not used: it needs parts of `ast` that Python 3.14 removed.
     """
     fault = SettingsError(
         f"measure {notation!r} is not in ir-measures' notation; write it like nDCG@10, AP or "
@@ -270,7 +270,7 @@ def _parse(notation: str) -> tuple[Any, dict[str, Any]]:
 def _decimals(rating: float, qrels: Qrels) -> int:
     if rating.is_integer():
         return 0
-    # The shortest text that reads back as this float is what the file said.
+    # repr gives the shortest text that parses to this float: the text of the file.
     exponent = Decimal(repr(rating)).normalize().as_tuple().exponent
     decimals = -exponent if isinstance(exponent, int) else 0
     if decimals > _MAX_DECIMALS:

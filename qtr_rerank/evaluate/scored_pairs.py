@@ -1,4 +1,4 @@
-"""Measure: scored pairs, as `qtr score` writes them: AUC, RMSE and judged-list nDCG."""
+"""Reads and measures scored pairs, as `qtr score` writes them: AUC, RMSE, judged-list nDCG."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ from qtr_rerank.evaluate.qrels import QUERY_COLUMNS
 
 @dataclass(frozen=True, slots=True)
 class ScoredPairs:
-    """Pairs as columns of shape (pairs,); `queries` are the distinct ones, by code.
+    """Pairs as columns of shape (pairs,); `codes` index `queries`, the distinct queries.
 
-    `ordering` is what the pairs are ranked by, `probabilities` what is compared with the labels.
-    `unlabelled` counts rows that were left out because their label is empty.
+    `ordering` ranks the pairs; RMSE compares `probabilities` with the labels. `unlabelled` counts
+    the rows that were left out because their label is empty.
     """
 
     path: Path
@@ -44,11 +44,11 @@ class ScoredPairs:
 
 @dataclass(frozen=True, slots=True)
 class PairReport:
-    """What the pairs measured.
+    """Measures of a file of scored pairs.
 
-    `auc` maps each threshold to its value and `positives` to its number of positives. `rmse` and
-    `rmse_linear` are None where they mean nothing: scores outside 0..1, or a single query.
-    `ndcg` is the plain mean over the `ndcg_queries` queries with a label above 0.
+    `auc` and `positives` map each threshold to the AUC and to the number of positives. `rmse` is
+    None for scores outside 0..1, `rmse_linear` for a single query. `ndcg` is the mean over the
+    `ndcg_queries` queries with a label above 0.
     """
 
     path: str
@@ -71,7 +71,7 @@ class PairReport:
 def read_pairs(path: Path, columns: PairColumns) -> ScoredPairs:
     """Read a table of scored pairs (CSV, TSV, JSONL, Parquet); other columns are ignored.
 
-    Queries are told apart as they stand. Rows with an empty label are left out and counted.
+    Queries are compared as exact text. Rows with an empty label are left out and counted.
     Raises DataError, with file, line, column and value, where a number is malformed.
     """
     names, rows = table_rows(path)
@@ -88,15 +88,15 @@ def read_pairs(path: Path, columns: PairColumns) -> ScoredPairs:
     code_of: dict[str, int] = {}
     codes, labels, logits, scores = array("q"), array("d"), array("d"), array("d")
     unlabelled = 0
-    for place, row in rows:
+    for location, row in rows:
         text = cell_text(row, label)
         if not text.strip():
             unlabelled += 1
             continue
         codes.append(code_of.setdefault(cell_text(row, query), len(code_of)))
-        labels.append(place.number(label, text))
-        logits.append(place.number(ordering, cell_text(row, ordering)))
-        scores.append(place.number(score, cell_text(row, score)))
+        labels.append(location.number(label, text))
+        logits.append(location.number(ordering, cell_text(row, ordering)))
+        scores.append(location.number(score, cell_text(row, score)))
     if not labels:
         raise DataError(f"{path} has no row with a label in {label!r}; expected at least one")
     return ScoredPairs(
@@ -115,9 +115,9 @@ def read_pairs(path: Path, columns: PairColumns) -> ScoredPairs:
 def evaluate_pairs(pairs: ScoredPairs, settings: PairSettings) -> PairReport:
     """AUC at each threshold, RMSE on the labels' scale, and judged-list nDCG by query.
 
-    RMSE compares low + (high - low) * score with the label, [low, high] being the label's range.
+    RMSE compares low + (high - low) * score with the label, where [low, high] is the label range.
     `rmse_linear` first maps the scores by a line fitted on the other half of the queries (even
-    against odd, in order of appearance), which forgives a score its scale and offset.
+    against odd, in order of appearance), so that scale and offset of a score do not count.
     """
     thresholds = settings.thresholds or (float(pairs.labels.max()),)
     positives = {threshold: pairs.labels >= threshold for threshold in thresholds}
