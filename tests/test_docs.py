@@ -70,7 +70,7 @@ def _script(page: str, url: str, folder: Path) -> str:
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_every_command_of_a_page_works(
+def test_commands_of_a_page_work(
     page: str, opensearch_settings: OpenSearchSettings, tmp_path: Path
 ) -> None:
     commands = tmp_path / "bin"
@@ -97,7 +97,7 @@ def test_every_command_of_a_page_works(
         )
 
 
-def test_the_pages_show_the_figures_in_results() -> None:
+def test_pages_show_the_figures_in_results() -> None:
     for page, mark, table in (
         ("opensearch", "two ways", two_ways_table()),
         ("production", "load", load_table()),

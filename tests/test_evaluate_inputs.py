@@ -1,4 +1,4 @@
-"""Reading qrels, runs and scored pairs: what is understood, and how faults are explained."""
+"""Readers of qrels, runs and scored pairs: accepted formats and error messages."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def write(tmp_path: Path) -> Write:
         ("f.qrels", "red%20shoe 0 1 3\nred%20shoe 0 2 0\n\nmug 0 1 2.5\n"),
     ],
 )
-def test_every_form_of_qrels_reads_the_same(write: Write, name: str, text: str) -> None:
+def test_every_qrels_format_reads_the_same(write: Write, name: str, text: str) -> None:
     qrels = read_qrels(write(name, text))
     assert qrels.ratings == {"red%20shoe": {"1": 3.0, "2": 0.0}, "mug": {"1": 2.5}}
 
@@ -78,13 +78,13 @@ def test_faulty_qrels_are_explained(write: Write, text: str, message: str) -> No
     assert str(path) in str(caught.value)
 
 
-def test_files_that_are_no_text_are_explained(tmp_path: Path) -> None:
+def test_unreadable_files_are_explained(tmp_path: Path) -> None:
     binary, not_gzip = tmp_path / "a.csv", tmp_path / "b.csv.gz"
     binary.write_bytes(b"\xff\xfe\x00query")
     not_gzip.write_text("query,docid,rating\n")
     for path, message in (
-        (binary, "no UTF-8"),
-        (not_gzip, "no UTF-8"),
+        (binary, "not UTF-8"),
+        (not_gzip, "not UTF-8"),
         (tmp_path / "none.csv", "cannot be read: No such file"),
         (tmp_path, "cannot be read: Is a directory"),
     ):
@@ -92,7 +92,7 @@ def test_files_that_are_no_text_are_explained(tmp_path: Path) -> None:
             read_qrels(path)
 
 
-def test_a_run_is_ordered_by_score_then_rank_then_line(write: Write) -> None:
+def test_run_is_ordered_by_score_then_rank_then_line(write: Write) -> None:
     path = write(
         "bm25.trec",
         "q1 Q0 c 3 1.0 t\nq1 Q0 b 2 1.0 t\nq2 Q0 z 1 0.5 t\nq1 Q0 a 1 9e-1 t\nq1 Q0 d 2 1.0 t\n",
@@ -121,7 +121,7 @@ def test_faulty_runs_are_explained(write: Write, text: str, message: str) -> Non
 PAIRS = "query,title,relevance,score,logit\nmug,a,3,0.9,2.5\nmug,b,,0.1,-2\npen,c,1,0.2,-1\n"
 
 
-def test_pairs_are_ordered_by_logit_and_compared_by_score(write: Write) -> None:
+def test_pairs_are_ranked_by_logit_and_rmse_uses_score(write: Write) -> None:
     pairs = read_pairs(write("a.csv", PAIRS), PairColumns(label="relevance"))
     assert pairs.queries == ("mug", "pen")
     assert pairs.labels.tolist() == [3.0, 1.0]
@@ -130,7 +130,7 @@ def test_pairs_are_ordered_by_logit_and_compared_by_score(write: Write) -> None:
     assert pairs.unlabelled == 1
 
 
-def test_a_named_score_column_serves_both(write: Write) -> None:
+def test_named_score_column_ranks_and_is_compared(write: Write) -> None:
     path = write("a.csv", PAIRS)
     pairs = read_pairs(path, PairColumns(label="relevance", query="title", score="score"))
     assert pairs.queries == ("a", "c")

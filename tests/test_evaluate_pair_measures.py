@@ -1,4 +1,4 @@
-"""AUC, RMSE and judged-list nDCG: worked by hand, against kept libraries, and their properties."""
+"""AUC, RMSE and judged-list nDCG: worked by hand, against other libraries, and properties."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def _one_query(labels: Floats) -> np.ndarray:
         ([0.8, 0.6, 0.4, 0.4, 0.2], [True, False, True, False, False], 0.75),
     ],
 )
-def test_auc_is_the_share_of_pairs_in_order(
+def test_auc_is_share_of_correctly_ordered_pairs(
     scores: list[float], positive: list[bool], expected: float
 ) -> None:
     assert auc(scores, positive) == pytest.approx(expected, abs=1e-12)
@@ -71,12 +71,12 @@ def test_ndcg_worked_by_hand() -> None:
     assert first == pytest.approx(2 / 3, abs=1e-12)
 
 
-def test_equal_scores_are_worth_the_mean_of_their_orders() -> None:
+def test_tied_scores_get_mean_ndcg_of_their_orders() -> None:
     (ndcg,) = judged_list_ndcg([0.5, 0.5], [1, 0], [0, 0])
     assert ndcg == pytest.approx((1 + 1 / log2(3)) / 2, abs=1e-12)
 
 
-def test_each_query_is_ranked_by_itself_and_without_gains_has_no_ndcg() -> None:
+def test_ndcg_is_per_query_and_nan_without_gains() -> None:
     ndcg = judged_list_ndcg(
         scores=[1.0, 9.0, 2.0, 8.0, 5.0], labels=[1, 0, 0, 2, 0], queries=[0, 1, 0, 1, 2]
     )
@@ -106,7 +106,7 @@ def test_ndcg_agrees_with_ir_measures_without_ties(grades: list[int], seed: int)
 
 
 @given(scored(least=1), st.sampled_from(["linear", "exponential"]))
-def test_the_ideal_order_scores_one(case: tuple[Floats, Floats], gains: str) -> None:
+def test_ideal_order_has_ndcg_one(case: tuple[Floats, Floats], gains: str) -> None:
     _, labels = case
     if labels.any():
         (ndcg,) = judged_list_ndcg(labels, labels, _one_query(labels), gains=gains)
@@ -114,7 +114,7 @@ def test_the_ideal_order_scores_one(case: tuple[Floats, Floats], gains: str) -> 
 
 
 @given(scored(least=3), st.integers(0, 99))
-def test_the_order_of_the_rows_does_not_matter(case: tuple[Floats, Floats], seed: int) -> None:
+def test_measures_do_not_depend_on_row_order(case: tuple[Floats, Floats], seed: int) -> None:
     scores, labels = case
     queries = np.arange(len(labels)) % 3
     order = np.random.default_rng(seed).permutation(len(labels))
@@ -130,14 +130,14 @@ def test_rmse_worked_by_hand() -> None:
     assert rmse([1.0, 2.0, 3.0], [1.0, 4.0, 3.0]) == pytest.approx((4 / 3) ** 0.5)
 
 
-def test_a_cross_fitted_line_undoes_scale_and_offset() -> None:
+def test_cross_fitted_line_undoes_scale_and_offset() -> None:
     scores = np.array([0.1, 0.9, 0.4, 0.6, 0.2, 0.8])
     labels = 1 + 2 * scores
     mapped = cross_fitted_line(scores, labels, [0, 0, 1, 1, 2, 3])
     np.testing.assert_allclose(mapped, labels, atol=1e-12)
 
 
-def test_a_cross_fitted_line_never_reads_the_labels_it_predicts() -> None:
+def test_cross_fitted_line_ignores_labels_it_predicts() -> None:
     mapped = cross_fitted_line([0.5, 0.5, 0.5, 0.5], [1.0, 1.0, 3.0, 3.0], [0, 0, 1, 1])
     np.testing.assert_allclose(mapped, [3.0, 3.0, 1.0, 1.0])
 
@@ -164,11 +164,11 @@ def test_unusable_options_are_refused(options: dict[str, str | int]) -> None:
         judged_list_ndcg([0.1], [1.0], [0], **options)
 
 
-def test_the_same_values_are_never_significant() -> None:
+def test_equal_values_are_never_significant() -> None:
     assert paired_randomisation([0.1, 0.5, 0.9], [0.1, 0.5, 0.9]) == 1.0
 
 
-def test_the_p_value_nears_that_of_all_swaps() -> None:
+def test_p_value_approximates_that_of_all_swaps() -> None:
     # Every query better: only the observed order and its mirror reach it, 2 of 2^8 swaps.
     first, second = np.zeros(8), np.linspace(0.1, 0.4, 8)
     p = paired_randomisation(first, second, permutations=20_000)
@@ -176,7 +176,7 @@ def test_the_p_value_nears_that_of_all_swaps() -> None:
     assert paired_randomisation(second, first, permutations=20_000) == p
 
 
-def test_a_seed_repeats_the_p_value() -> None:
+def test_same_seed_gives_same_p_value() -> None:
     first = np.array([0.1, 0.2, 0.5, 0.4, 0.3])
     second = np.array([0.3, 0.1, 0.7, 0.5, 0.3])
     values = [paired_randomisation(first, second, 500, seed) for seed in (1, 1, 2)]

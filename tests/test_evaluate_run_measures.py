@@ -1,4 +1,4 @@
-"""Runs against qrels: the measures, fractional ratings, missing and superfluous queries."""
+"""Runs against qrels: measures, fractional ratings, missing and extra queries."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ def test_the_default_measures_worked_by_hand() -> None:
     assert (report.queries, report.judgments, report.unanswerable) == (2, 4, 1)
 
 
-def test_queries_with_nothing_relevant_are_also_left_out_of_the_mean() -> None:
+def test_answerable_mean_leaves_out_queries_without_relevant() -> None:
     (run,) = evaluate_runs([_run("one", mug="bua", pen="xyz")], QRELS, RankingSettings()).runs
     assert run.means["R@100"] == 0.25
     assert run.answerable_means["R@100"] == 0.5
     assert run.answerable_means["Judged@10"] == pytest.approx(2 / 3)
 
 
-def test_without_an_answerable_query_there_is_no_mean_over_them() -> None:
+def test_no_answerable_query_gives_no_answerable_mean() -> None:
     qrels = Qrels(QRELS.path, {"pen": QRELS.ratings["pen"]})
     (run,) = evaluate_runs([_run("one", pen="x")], qrels, RankingSettings()).runs
     assert run.means["R@100"] == 0.0
@@ -58,7 +58,7 @@ def test_without_an_answerable_query_there_is_no_mean_over_them() -> None:
         (1.0, "IPrec@1.0", "IPrec@1.0", 1.0),
     ],
 )
-def test_the_threshold_reaches_binary_measures_that_name_none(
+def test_relevance_threshold_applies_to_measures_without_rel(
     relevant: float, measure: str, label: str, expected: float
 ) -> None:
     settings = RankingSettings(measures=(measure,), relevant=relevant)
@@ -67,7 +67,7 @@ def test_the_threshold_reaches_binary_measures_that_name_none(
     assert report.runs[0].means == {label: pytest.approx(expected)}
 
 
-def test_fractional_ratings_are_gains_and_thresholds_as_they_stand() -> None:
+def test_fractional_ratings_are_gains_and_thresholds() -> None:
     qrels = Qrels(Path("q"), {"mug": {"a": 2.33, "b": 3.0, "c": 2.5, "d": -2.0}})
     settings = RankingSettings(("nDCG@10", "RR(rel=2.5)", "R@2", "Judged@10"), relevant=2.33)
     report = evaluate_runs([_run("one", mug="dabc")], qrels, settings)
@@ -82,32 +82,32 @@ def test_fractional_ratings_are_gains_and_thresholds_as_they_stand() -> None:
 
 
 @pytest.mark.parametrize("measure", ["ERR@10", "nDCG(dcg='exp-log2')@10"])
-def test_measures_of_whole_grades_refuse_fractions(measure: str) -> None:
+def test_whole_grade_measures_refuse_fractions(measure: str) -> None:
     qrels = Qrels(Path("q"), {"mug": {"a": 2.33}})
     with pytest.raises(SettingsError, match="whole numbers, but the qrels hold fractions; round"):
         evaluate_runs([_run("one", mug="a")], qrels, RankingSettings((measure,)))
 
 
-def test_too_fine_fractions_are_refused() -> None:
+def test_ratings_with_too_many_decimals_are_refused() -> None:
     qrels = Qrels(Path("q.csv"), {"mug": {"a": 1 / 3}})
     with pytest.raises(DataError, match=r"q\.csv holds the rating 0\.333.*round"):
         evaluate_runs([_run("one", mug="a")], qrels, RankingSettings())
 
 
-def test_a_run_that_lacks_queries_is_refused_by_name() -> None:
+def test_run_with_missing_queries_is_refused() -> None:
     qrels = Qrels(Path("q"), {"mug": {"a": 1.0}, "red%20shoe": {"b": 1.0}})
     with pytest.raises(DataError, match=r"one\.trec lacks 1 of the 2 .*'red shoe'.*allow-missing"):
         evaluate_runs([_run("one", mug="a")], qrels, RankingSettings())
 
 
-def test_a_run_of_other_ids_is_told_so() -> None:
+def test_run_with_other_ids_is_explained() -> None:
     with pytest.raises(
         DataError, match="its own ids look like '17'; give the qrels a 'qid' column"
     ):
         evaluate_runs([_run("one", **{"17": "a"})], QRELS, RankingSettings())
 
 
-def test_missing_queries_score_zero_where_allowed_and_extra_ones_are_ignored() -> None:
+def test_allowed_missing_queries_score_zero_and_extra_are_ignored() -> None:
     settings = RankingSettings(allow_missing=True)
     (run,) = evaluate_runs([_run("one", mug="acb", cup="q")], QRELS, settings).runs
     assert run.missing == ("pen",)
@@ -116,8 +116,8 @@ def test_missing_queries_score_zero_where_allowed_and_extra_ones_are_ignored() -
     assert run.means["nDCG@10"] == pytest.approx(0.5)
 
 
-def test_each_measure_keeps_the_order_of_the_run() -> None:
-    # Of long runs too: scores that differ in the last bits would tie in trec_eval's 32 bits.
+def test_measures_keep_the_order_of_the_run() -> None:
+    # Also for long runs: scores that differ in the last bits would tie in trec_eval's 32 bits.
     ids = tuple(f"d{at}" for at in range(1000))
     qrels = Qrels(Path("q"), {"mug": {ids[-1]: 1.0}})
     run = Run("long", Path("long.trec"), {"mug": ids})
@@ -161,6 +161,6 @@ def test_measures_that_cannot_be_computed_are_explained(measure: str, message: s
 
 
 @pytest.mark.parametrize("settings", [{"measures": ()}, {"relevant": 0.0}])
-def test_settings_without_meaning_are_refused(settings: dict[str, float]) -> None:
+def test_invalid_settings_are_refused(settings: dict[str, float]) -> None:
     with pytest.raises(SettingsError):
         RankingSettings(**settings)

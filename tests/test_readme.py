@@ -17,7 +17,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```(sh|python)\n(.*?)```", README, flags=re.DOTALL)
 
 
-def test_every_figure_is_a_row_of_results() -> None:
+def test_readme_figures_match_results() -> None:
     shown = README.partition(START)[2].partition(END)[0]
     assert shown.strip() == figures().strip(), "run experiments/tables.py"
     results = (ROOT / "results" / "README.md").read_text(encoding="utf-8")
@@ -25,9 +25,7 @@ def test_every_figure_is_a_row_of_results() -> None:
     assert shown.strip() == cascades().strip(), "run experiments/tables.py"
 
 
-def test_the_shell_commands_do_what_the_readme_says(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_readme_shell_commands_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "pairs.csv").write_text(
         "query,title,relevance\nusb cable,USB-C cable,3\nusb cable,Phone case,1\n"
@@ -52,7 +50,7 @@ def test_the_shell_commands_do_what_the_readme_says(
         exec(compile(block, "README.md", "exec"), {})
 
 
-def test_every_command_of_the_program_has_help() -> None:
+def test_every_command_has_help() -> None:
     assert isinstance(cli, Group)
     for name in cli.list_commands(None):  # type: ignore[arg-type]
         result = CliRunner().invoke(cli, [name, "--help"], catch_exceptions=False)

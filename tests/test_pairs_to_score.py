@@ -1,4 +1,4 @@
-"""Pair files -> batches -> the same rows with columns added."""
+"""Files of pairs: read in batches, written back with added columns."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_rows_keep_their_columns_and_order_in_every_format(
     assert sorted(each.name for each in tmp_path.iterdir()) == sorted({path.name, out.name})
 
 
-def test_batches_have_the_size_asked_for(tmp_path: Path) -> None:
+def test_batches_have_the_requested_size(tmp_path: Path) -> None:
     reader = PairReader(written(tmp_path / "p.csv", ROWS))
     assert reader.columns == ("note", "query", "title", "rank")
     batches = list(reader.batches(2))
@@ -124,7 +124,7 @@ def test_parquet_columns_keep_their_schema(tmp_path: Path) -> None:
     ]
 
 
-def test_no_rows_make_a_file_with_a_header(tmp_path: Path) -> None:
+def test_no_rows_write_only_a_header(tmp_path: Path) -> None:
     path = tmp_path / "p.csv"
     path.write_text("query,title\n")
     for name in ("out.csv", "out.parquet"):
@@ -132,13 +132,13 @@ def test_no_rows_make_a_file_with_a_header(tmp_path: Path) -> None:
         assert Table(tmp_path / name).columns == ("query", "title", "score", "logit")
 
 
-def test_a_file_may_be_scored_into_itself(tmp_path: Path) -> None:
+def test_output_file_may_be_the_input_file(tmp_path: Path) -> None:
     path = written(tmp_path / "p.csv", ROWS)
     score(path, path)
     assert [row["logit"] for row in read_rows(path)] == ["0.0", "1.0", "2.0"]
 
 
-def test_a_writing_that_fails_leaves_what_was_there(tmp_path: Path) -> None:
+def test_failed_write_keeps_the_old_file(tmp_path: Path) -> None:
     path, out = written(tmp_path / "p.csv", ROWS), tmp_path / "out.csv.gz"
     out.write_bytes(b"before")
     with pytest.raises(RuntimeError, match="model"), PairWriter(out, PairReader(path)):
@@ -159,7 +159,7 @@ BAD = [
 
 
 @pytest.mark.parametrize(("content", "message"), BAD)
-def test_a_bad_pair_is_an_error_or_skipped_and_counted(
+def test_bad_pair_raises_or_is_skipped_and_counted(
     tmp_path: Path, content: str, message: str
 ) -> None:
     path = tmp_path / "p.csv"
@@ -173,7 +173,7 @@ def test_a_bad_pair_is_an_error_or_skipped_and_counted(
     assert message in str(skipped[0])
 
 
-def test_columns_of_other_names_are_given(tmp_path: Path) -> None:
+def test_query_and_title_columns_can_be_named(tmp_path: Path) -> None:
     path = tmp_path / "p.csv"
     path.write_text("search_term,product_title\nlamp,Lamp\n")
     with pytest.raises(DataError, match="no column 'query', 'title'; its columns are"):
@@ -182,7 +182,7 @@ def test_columns_of_other_names_are_given(tmp_path: Path) -> None:
     assert [batch.titles for batch in reader.batches(5)] == [("Lamp",)]
 
 
-def test_what_cannot_be_written_is_refused_before_the_work(tmp_path: Path) -> None:
+def test_unwritable_output_is_refused_at_once(tmp_path: Path) -> None:
     path = tmp_path / "p.csv"
     path.write_text("query,title,score\nlamp,Lamp,1\n")
     reader = PairReader(path)
@@ -202,7 +202,7 @@ def test_what_cannot_be_written_is_refused_before_the_work(tmp_path: Path) -> No
         pass
 
 
-def test_json_rows_with_columns_of_their_own_need_json(tmp_path: Path) -> None:
+def test_json_rows_with_extra_columns_need_json_output(tmp_path: Path) -> None:
     path = tmp_path / "p.jsonl"
     path.write_text('{"query": "a", "title": "b"}\n{"query": "a", "title": "b", "new": 1}\n')
     score(path, tmp_path / "out.jsonl")
@@ -211,7 +211,7 @@ def test_json_rows_with_columns_of_their_own_need_json(tmp_path: Path) -> None:
         score(path, tmp_path / "out.csv")
 
 
-def test_added_values_must_be_one_a_row(tmp_path: Path) -> None:
+def test_added_columns_need_one_value_per_row(tmp_path: Path) -> None:
     reader = PairReader(written(tmp_path / "p.csv", ROWS))
     with PairWriter(tmp_path / "out.csv", reader, ("score",)) as writer:
         batch = next(reader.batches(2))
@@ -243,7 +243,7 @@ NAMED = CELL.filter(lambda text: text.strip())
     st.lists(st.fixed_dictionaries({"query": NAMED, "title": NAMED, "more": CELL}), min_size=1),
     st.sampled_from(["csv", "tsv", "jsonl", "csv.gz"]),
 )
-def test_any_text_goes_through_unchanged(
+def test_any_text_is_unchanged_by_write_and_read(
     tmp_path_factory: pytest.TempPathFactory, rows: list[dict[str, Any]], name: str
 ) -> None:
     folder = tmp_path_factory.mktemp("p")
