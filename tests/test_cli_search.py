@@ -154,7 +154,7 @@ def test_queries_are_read(
         ("qid,query\n7,a\n7,b\n", "line 3, column 'qid': '7' is query 'b' here and 'a' before"),
         ("query\na\n' '\n  \n", "line 4, column 'query'"),
         ("text\na\n", "no column 'query'"),
-        ("query\n", "holds no query"),
+        ("query\n", "has no query"),
         ("", "q.csv"),
     ],
 )

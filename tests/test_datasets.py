@@ -118,7 +118,7 @@ def test_dataset_is_opened_by_name_and_folder(tmp_path: Path) -> None:
     assert list(found.catalog()) == [Product("4", "chair", category="Chairs", description="soft")]
     assert found.judgments() == [Judgment("salon chair", "4", 1.0)]
     (tmp_path / "label.csv").unlink()
-    with pytest.raises(DataError, match=r"does not hold wands.*label\.csv.*qtr data get wands"):
+    with pytest.raises(DataError, match=r"does not contain wands.*label\.csv.*qtr data get wands"):
         open_dataset("wands", tmp_path)
 
 
@@ -188,7 +188,7 @@ def test_only_the_named_file_is_extracted(tmp_path: Path) -> None:
     assert fetch(remote, folder) == folder / "wanted.json"
     assert names(folder) == ["a.tar.gz", LOCK_FILE, "wanted.json"]
     assert not list(tmp_path.rglob("escape.json"))
-    with pytest.raises(DataError, match=r"holds no file other\.json"):
+    with pytest.raises(DataError, match=r"has no file other\.json"):
         fetch(RemoteFile(archive.as_uri(), "a.tar.gz", unpack="other.json"), folder)
 
 

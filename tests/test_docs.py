@@ -1,8 +1,8 @@
-"""Every command of the pages in docs/ that are walked through, run as it stands.
+"""Runs the commands of pages in docs/, and compares the pages' figures with results/.
 
-Blocks of one page run in one shell and one folder. Only addresses are replaced (the test's node and
-free ports), and what installs packages is left out: the test's environment has them, and
-test_packaging.py installs the wheel.
+The blocks of a page run in one shell and one folder. Only addresses are replaced (by the test's
+node and free ports), and package installations are left out: the test environment has the
+packages, and test_packaging.py installs the wheel.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def _free_port() -> str:
 
 
 def _script(page: str, url: str, folder: Path) -> str:
-    """One shell script of all blocks; Python runs from files, in the page's own order."""
+    """One shell script of all blocks of a page, in order; Python blocks run from files."""
     lines = [
         "set -euo pipefail",
         "trap 'code=$?; kill $(jobs -p) 2>/dev/null || true; exit $code' EXIT",
@@ -49,7 +49,7 @@ def _script(page: str, url: str, folder: Path) -> str:
         file = folder / f"block{number}.py"
         program = "python"
         if kind == "python":
-            # What an earlier block of the page has made is there in the next, as for a reader.
+            # A Python block sees the names of the earlier blocks, as for a reader.
             python.append(text)
             text = "\n".join(python)
         else:
@@ -62,7 +62,7 @@ def _script(page: str, url: str, folder: Path) -> str:
         script = script.replace(port, free)
         for file in folder.glob("block*.py"):
             file.write_text(file.read_text().replace(port, free))
-    # A server listens where no option says: on the port that stands for 8123.
+    # Without --port, the server listens on the port that replaces 8123.
     first = re.search(r"localhost:(\d+)", script)
     if first is not None:
         script = re.sub(r"qtr serve(?!.*--port)", f"qtr serve --port {first[1]}", script)

@@ -63,7 +63,7 @@ def test_compressed_qrels_with_a_byte_order_mark_are_read(tmp_path: Path) -> Non
         ("query,docid,rating\n ,1,2\n", "line 2, column 'query': ' ' is empty"),
         ("query,docid,rating\nmug,,2\n", "line 2, column 'docid': '' is empty"),
         ("query,docid,rating\nmug,1\n", "line 2: 'mug,1': 2 columns where the header has 3"),
-        ("query,docid,rating\n", "holds no judgments"),
+        ("query,docid,rating\n", "has no judgments"),
         ("query,item,rating\nmug,1,2\n", "no column 'docid' or .* its columns are 'query', 'item'"),
         ("q1 0 d1 1\nq1 0 d2\n", "line 2: 3 columns in 'q1 0 d2'"),
         ("q1 0 d1 1\nq1 0 d2 high\n", "line 2, column 'rating': 'high'"),
@@ -110,7 +110,7 @@ def test_run_is_ordered_by_score_then_rank_then_line(write: Write) -> None:
         ("q1 Q0 a first 1.0 t\n", "line 1, column 'rank': 'first' is not a finite number"),
         ("q1 Q0 a 1 inf t\n", "line 1, column 'score': 'inf'"),
         ("red shoe Q0 a 1 1.0 t\n", "line 1: 7 columns"),
-        ("\n", "holds no results"),
+        ("\n", "has no results"),
     ],
 )
 def test_faulty_runs_are_explained(write: Write, text: str, message: str) -> None:

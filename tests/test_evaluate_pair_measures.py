@@ -147,7 +147,7 @@ def test_cross_fitted_line_ignores_labels_it_predicts() -> None:
     [
         ([0.1, 0.2], [1.0], [0, 0], "one shape"),
         ([], [], [], "not empty"),
-        ([float("nan"), 0.2], [1.0, 0.0], [0, 0], "scores hold NaN"),
+        ([float("nan"), 0.2], [1.0, 0.0], [0, 0], "scores contain NaN"),
         ([0.1, 0.2], [1.0, -1.0], [0, 0], "labels of 0 or more"),
     ],
 )

@@ -84,13 +84,13 @@ def test_fractional_ratings_are_gains_and_thresholds() -> None:
 @pytest.mark.parametrize("measure", ["ERR@10", "nDCG(dcg='exp-log2')@10"])
 def test_whole_grade_measures_refuse_fractions(measure: str) -> None:
     qrels = Qrels(Path("q"), {"mug": {"a": 2.33}})
-    with pytest.raises(SettingsError, match="whole numbers, but the qrels hold fractions; round"):
+    with pytest.raises(SettingsError, match="whole numbers, but the qrels have fractions; round"):
         evaluate_runs([_run("one", mug="a")], qrels, RankingSettings((measure,)))
 
 
 def test_ratings_with_too_many_decimals_are_refused() -> None:
     qrels = Qrels(Path("q.csv"), {"mug": {"a": 1 / 3}})
-    with pytest.raises(DataError, match=r"q\.csv holds the rating 0\.333.*round"):
+    with pytest.raises(DataError, match=r"q\.csv has the rating 0\.333.*round"):
         evaluate_runs([_run("one", mug="a")], qrels, RankingSettings())
 
 

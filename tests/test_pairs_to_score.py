@@ -188,7 +188,7 @@ def test_unwritable_output_is_refused_at_once(tmp_path: Path) -> None:
     reader = PairReader(path)
     cases = [
         (tmp_path / "out.csv", ("score",), r"already has a column \['score'\]"),
-        (tmp_path / "out.xls", ("logit",), "out.xls tells no format"),
+        (tmp_path / "out.xls", ("logit",), "out.xls shows no format"),
         (tmp_path / "out.json", ("logit",), "name the file .jsonl"),
         (tmp_path / "out.parquet.gz", ("logit",), "leave off the .gz"),
     ]

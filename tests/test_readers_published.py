@@ -372,7 +372,7 @@ def test_unknown_esci_settings_are_named(tmp_path: Path) -> None:
 def test_empty_folder_error_lists_expected_files(
     tmp_path: Path, read: Callable[[Path], object]
 ) -> None:
-    with pytest.raises(DataError, match=r"holds none of .*(csv|json|parquet)"):
+    with pytest.raises(DataError, match=r"has none of .*(csv|json|parquet)"):
         read(tmp_path)
 
 
@@ -395,7 +395,7 @@ def test_judgments_are_read_by_usual_column_names(tmp_path: Path, content: str) 
     ("content", "message"),
     [
         ("query,docid\nlamp,1\n", r"no column for rating .*\['query', 'docid'\]"),
-        ("query,docid,rating\n", "holds no judgments"),
+        ("query,docid,rating\n", "has no judgments"),
         ("query,docid,rating\nlamp,1,high\n", "line 2, column 'rating': 'high': expected a finite"),
         ("query,docid,rating\nlamp,1,nan\n", "line 2, column 'rating': 'nan': expected a finite"),
         ("query,docid,rating\nlamp,1,\n", "line 2, column 'rating': ''"),
@@ -417,7 +417,7 @@ def test_bad_judgment_raises_with_its_line(tmp_path: Path, content: str, message
 def test_real_icecat_has_no_bad_rows() -> None:
     data_dir = Settings.from_environment().data_dir
     if data_dir is None or not (data_dir / "icecat").is_dir():
-        pytest.skip("QTR_DATA_DIR holds no icecat: the real catalog was not read")
+        pytest.skip("QTR_DATA_DIR has no icecat: the real catalog was not read")
     reader = read_icecat(data_dir / "icecat")
     ids = {product.id for product in reader}
     assert (len(ids), reader.report.bad) == (19_406, 0)

@@ -1,4 +1,4 @@
-"""The README says what was measured, and its commands are the program's."""
+"""The README's figures match results/, and its commands and Python blocks run."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ def test_readme_shell_commands_work(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         if "shop/os" in words:
             continue  # needs a node: tests/test_docs.py and test_lexical_opensearch.py
         if words[1] in {"serve", "opensearch"}:
-            continue  # a server that stays: tests/test_docs.py runs these, with a node
+            continue  # long-running: tests/test_docs.py runs these, with a node
         if words[1] == "train" or "--models" in words:
-            continue  # takes an encoder and an hour: tests/test_recipe.py trains a tiny one
+            continue  # needs an encoder and an hour: tests/test_recipe.py trains a tiny one
         command = words[1:] if words[0] == "qtr" else ["index", *words[3:]]
         result = CliRunner().invoke(cli, command, catch_exceptions=False)
         assert result.exit_code == 0, f"{line}: {result.output}"

@@ -169,9 +169,7 @@ def test_unknown_vocabulary_error_lists_names(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", list(VOCABULARIES))
 @pytest.mark.parametrize("content", [None, b"\xff\xfe", b"a\na\n"])
-def test_broken_vocabulary_file_is_refused(
-    name: str, content: bytes | None, tmp_path: Path
-) -> None:
+def test_broken_file_is_refused(name: str, content: bytes | None, tmp_path: Path) -> None:
     if content is not None:
         (tmp_path / VOCABULARY_FILES[name]).write_bytes(content)
     with pytest.raises(ArtifactError, match=VOCABULARY_FILES[name]):

@@ -19,13 +19,17 @@ def data() -> None:
 @data.command("list")
 def list_sets() -> None:
     """List the public data sets, their licences, and their folders on this machine."""
-    from qtr_rerank.data.datasets import DATASETS, holds
+    from qtr_rerank.data.datasets import DATASETS, contains_dataset
     from qtr_rerank.settings import Settings
 
     data_dir = Settings.from_environment().data_dir
     for name, each in DATASETS.items():
         folder = data_dir / name if data_dir is not None else None
-        where = str(folder) if folder is not None and holds(folder, each) else "not downloaded"
+        where = (
+            str(folder)
+            if folder is not None and contains_dataset(folder, each)
+            else "not downloaded"
+        )
         ships = "weights may ship" if each.weights_may_ship else "experiments only"
         click.echo(f"{name:10} {each.title}")
         click.echo(f"{'':10} {each.licence} ({ships}); {where}")
@@ -42,7 +46,7 @@ def get(name: str, folder: Path | None, mirror: str | None) -> None:
     one; where none is published, checksums.json keeps that of the first download, and later
     downloads must match it.
     """
-    from qtr_rerank.data.datasets import dataset, fetch_dataset, holds, open_dataset
+    from qtr_rerank.data.datasets import contains_dataset, dataset, fetch_dataset, open_dataset
     from qtr_rerank.errors import SettingsError
     from qtr_rerank.settings import Settings
 
@@ -52,7 +56,7 @@ def get(name: str, folder: Path | None, mirror: str | None) -> None:
         if data_dir is None:
             raise SettingsError("no folder to download to; give --to DIR, or set QTR_DATA_DIR")
         folder = data_dir / name
-    if holds(folder, chosen):
+    if contains_dataset(folder, chosen):
         click.echo(f"{folder} already contains {name}", err=True)
         found = open_dataset(name, folder)
     else:

@@ -132,7 +132,7 @@ def read_queries(path: Path) -> dict[str, str]:
                 f"{found[qid]!r} before; expected one query for each qid"
             )
     if not found:
-        raise DataError(f"{path} holds no query; expected one a row, in a column 'query'")
+        raise DataError(f"{path} has no query; expected one per row, in a column 'query'")
     return found
 
 

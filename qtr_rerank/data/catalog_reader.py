@@ -116,7 +116,7 @@ def _require_mostly_good(report: ReadReport) -> None:
     if report.good and report.bad <= report.good:
         return
     if not report.bad:
-        raise DataError(f"{report.source} holds no product; expected one a row")
+        raise DataError(f"{report.source} has no product; expected one per row")
     first = "\n  ".join(str(row) for row in report.first_bad[:3])
     raise DataError(
         f"{report.source}: {report.bad:,} rows cannot be used and {report.good:,} can; "

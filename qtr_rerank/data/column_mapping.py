@@ -1,4 +1,4 @@
-"""Column mapping: which column of a shop's file holds which field of a product."""
+"""Column mapping: the column of a shop's file for each field of a product."""
 
 from __future__ import annotations
 

@@ -20,5 +20,5 @@ def first_file(folder: Path | str, names: Sequence[str]) -> Path:
     """As `find_file`, but raises DataError where there is none."""
     found = find_file(folder, names)
     if found is None:
-        raise DataError(f"{folder} holds none of {', '.join(names)}; see 'qtr data list'")
+        raise DataError(f"{folder} has none of {', '.join(names)}; see 'qtr data list'")
     return found

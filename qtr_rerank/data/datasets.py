@@ -44,7 +44,7 @@ class Dataset:
 
 @dataclass(frozen=True, slots=True)
 class OpenDataset:
-    """A data set and the folder that holds it."""
+    """A data set and its folder."""
 
     dataset: Dataset
     folder: Path
@@ -143,7 +143,7 @@ def dataset(name: str) -> Dataset:
     return DATASETS[name]
 
 
-def holds(folder: Path, chosen: Dataset) -> bool:
+def contains_dataset(folder: Path, chosen: Dataset) -> bool:
     """Whether the folder contains the set's catalog and judgments, as published or repacked."""
     wanted = chosen.catalog_files, chosen.judgment_files
     return folder.is_dir() and all(find_file(folder, names) is not None for names in wanted)
@@ -152,10 +152,10 @@ def holds(folder: Path, chosen: Dataset) -> bool:
 def open_dataset(name: str, folder: Path | str) -> OpenDataset:
     """The data set in a folder. Raises DataError where the name is unknown or a file is missing."""
     chosen = dataset(name)
-    if not holds(Path(folder), chosen):
+    if not contains_dataset(Path(folder), chosen):
         raise DataError(
-            f"{folder} does not hold {name} (one of {', '.join(chosen.catalog_files)} and one of "
-            f"{', '.join(chosen.judgment_files)}); fetch it with: qtr data get {name} --to {folder}"
+            f"{folder} does not contain {name} (one of {', '.join(chosen.catalog_files)} and one "
+            f"of {', '.join(chosen.judgment_files)}); fetch it with: qtr data get {name} --to {folder}"
         )
     return OpenDataset(chosen, Path(folder))
 

@@ -141,7 +141,7 @@ def _unpack(archive: Path, member: str) -> None:
             found = next((each for each in tar if Path(each.name).name == member), None)
             content = tar.extractfile(found) if found is not None and found.isfile() else None
             if content is None:
-                raise DataError(f"{archive} holds no file {member}; was it published anew?")
+                raise DataError(f"{archive} has no file {member}; was a new version published?")
             with (
                 replacing(archive.with_name(member)) as partial,
                 partial.open("wb") as stream,
@@ -161,10 +161,10 @@ def _read_lock(folder: Path) -> dict[str, dict[str, Any]]:
         lock = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise DataError(
-            f"{path} is not JSON ({error}); remove it to trust the files anew"
+            f"{path} is not JSON ({error}); remove it to trust new downloads"
         ) from error
     if not isinstance(lock, dict) or not all(isinstance(each, dict) for each in lock.values()):
-        raise DataError(f"{path} is not a list of checksums; remove it to trust the files anew")
+        raise DataError(f"{path} is not a list of checksums; remove it to trust new downloads")
     return cast(dict[str, dict[str, Any]], lock)
 
 

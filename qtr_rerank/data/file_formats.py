@@ -1,4 +1,4 @@
-"""File formats: told from a file's name or first bytes, and opened as text, gzipped or not."""
+"""Detects a file's format from its name or first bytes, and opens text, gzipped or not."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def format_of_name(path: Path, format: str | None = None) -> TableFormat:
     found = known_format(format) if format is not None else _by_name(path)
     if found is None:
         raise DataError(
-            f"the name of {path} tells no format; end it in one of {', '.join(FORMATS)}"
+            f"the name of {path} shows no format; end it in one of {', '.join(FORMATS)}"
         )
     if found == "parquet" and path.suffix.lower() == ".gz":
         raise DataError(f"{path}: Parquet is compressed inside; leave off the .gz")
@@ -71,7 +71,7 @@ def detect_format(path: Path) -> TableFormat:
     if any(delimiter.encode() in first for delimiter in DELIMITERS):
         return "csv"
     raise DataError(
-        f"the format of {path} cannot be told from its name or content; "
+        f"the format of {path} is not clear from its name or content; "
         f"name it with one of {', '.join(FORMATS)} (.gz may follow), or give the format"
     )
 

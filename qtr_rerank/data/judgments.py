@@ -55,7 +55,7 @@ def judgments_of(
         except RowFaultError as fault:
             raise DataError(f"bad judgment: {bad_row(path, row, fault)}") from fault
     if not found:
-        raise DataError(f"{path} holds no judgments; expected one a row")
+        raise DataError(f"{path} has no judgments; expected one per row")
     return [judgment for judgment, _ in found.values()]
 
 

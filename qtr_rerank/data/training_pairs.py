@@ -102,5 +102,5 @@ def with_column(table: pa.Table, name: str, values: Iterable[float]) -> pa.Table
 def _parts(path: Path) -> list[Path]:
     parts = sorted(path.glob("part-*.parquet")) if path.is_dir() else [path]
     if not parts or not parts[0].is_file():
-        raise DataError(f"{path} holds no pairs; expected a .parquet file or part-*.parquet")
+        raise DataError(f"{path} has no pairs; expected a .parquet file or part-*.parquet")
     return parts

@@ -57,9 +57,9 @@ def cross_fitted_line(
 ) -> Floats:
     """Each score mapped to the labels' scale by a line fitted on the other half of the queries.
 
-    The least-squares line of the queries with even codes maps the scores of the odd ones and the
-    odd ones for the even ones, so that no label helps to predict itself. `queries` holds each
-    pair's query as a code 0, 1, ... Raises DataError where there are fewer than two queries.
+    The least-squares line of the queries with even codes maps the scores of the odd ones, and vice
+    versa, so that no label helps to predict itself. `queries` holds each pair's query as a code
+    0, 1, ... Raises DataError where there are fewer than two queries.
     """
     values, actual = np.asarray(scores, np.float64), np.asarray(labels, np.float64)
     codes = np.asarray(queries, np.int64)
@@ -150,4 +150,4 @@ def _check_shapes(**columns: npt.NDArray[np.generic]) -> None:
         raise DataError(f"expected columns of one shape (pairs,), not empty; found {described}")
     for name, column in columns.items():
         if not np.isfinite(column.astype(np.float64)).all():
-            raise DataError(f"{name} hold NaN or infinity; every pair needs a finite number")
+            raise DataError(f"{name} contain NaN or infinity; every pair needs a finite number")

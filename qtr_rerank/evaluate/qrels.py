@@ -45,7 +45,7 @@ def read_qrels(path: Path) -> Qrels:
             )
         rated[document_id] = rating
     if not ratings:
-        raise DataError(f"{path} holds no judgments; expected at least one")
+        raise DataError(f"{path} has no judgments; expected at least one")
     return Qrels(path, ratings)
 
 

@@ -190,7 +190,7 @@ def _parse_all(settings: RankingSettings, scale: int) -> dict[str, ir_measures.M
         label = str(measure_class(**parameters))
         if scale > 1 and not _scales(measure_class.NAME, parameters, spec):
             raise SettingsError(
-                f"{label} reads grades as whole numbers, but the qrels hold fractions; round the "
+                f"{label} reads grades as whole numbers, but the qrels have fractions; round the "
                 "ratings, or choose nDCG, R, RR, P or AP"
             )
         if spec is not None and ("rel" in parameters or isinstance(spec.default, int)):
@@ -275,7 +275,7 @@ def _decimals(rating: float, qrels: Qrels) -> int:
     decimals = -exponent if isinstance(exponent, int) else 0
     if decimals > _MAX_DECIMALS:
         raise DataError(
-            f"{qrels.path} holds the rating {rating!r}; round ratings to at most "
+            f"{qrels.path} has the rating {rating!r}; round ratings to at most "
             f"{_MAX_DECIMALS} decimals"
         )
     return decimals

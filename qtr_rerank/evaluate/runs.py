@@ -49,7 +49,7 @@ def read_run(path: Path, name: str | None = None) -> Run:
             )
         documents[document_id] = (-location.number("score", score), location.number("rank", rank))
     if not results:
-        raise DataError(f"{path} holds no results; expected a TREC run")
+        raise DataError(f"{path} has no results; expected a TREC run")
     # The sort is stable, so equal score and rank keep the order of the file.
     rankings = {
         query_id: tuple(sorted(documents, key=documents.__getitem__))
