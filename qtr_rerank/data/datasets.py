@@ -155,7 +155,8 @@ def open_dataset(name: str, folder: Path | str) -> OpenDataset:
     if not contains_dataset(Path(folder), chosen):
         raise DataError(
             f"{folder} does not contain {name} (one of {', '.join(chosen.catalog_files)} and one "
-            f"of {', '.join(chosen.judgment_files)}); fetch it with: qtr data get {name} --to {folder}"
+            f"of {', '.join(chosen.judgment_files)}); "
+            f"fetch it with: qtr data get {name} --to {folder}"
         )
     return OpenDataset(chosen, Path(folder))
 
