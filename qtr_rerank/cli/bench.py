@@ -125,7 +125,7 @@ def _print_ratios(rows: list[Latency], others: list[Latency]) -> None:
     from qtr_rerank.evaluate.latency import PAIRS, speedups
 
     bases = [row for row in others if row.model in BASES]
-    groups = ["milliseconds a pair", *(f"times less than {base.model}" for base in bases)]
+    groups = ["milliseconds per pair", *(f"speedup over {base.model}" for base in bases)]
     shown = [name for name in PAIRS if any(name in row.per_pair for row in rows)]
     width = max(len(row.model) + 2 for row in (*rows, *others))
     click.echo("\n" + " " * width + "".join(f"{each:>{14 * len(shown)}}" for each in groups))

@@ -50,7 +50,7 @@ def judgments_of(
             key = judgment.query, judgment.product_id
             first, line = found.setdefault(key, (judgment, row.line))
             if first.rating != judgment.rating:
-                reason = f"{key} was rated {first.rating} in line {line}; keep one of the two"
+                reason = f"{key} was rated {first.rating} in line {line}; keep one rating"
                 raise RowFaultError("rating", judgment.rating, reason)
         except RowFaultError as fault:
             raise DataError(f"bad judgment: {bad_row(path, row, fault)}") from fault

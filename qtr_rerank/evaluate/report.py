@@ -57,12 +57,12 @@ def _ranking_notes(report: RankingReport) -> list[str]:
         )
     if report.unanswerable:
         notes.append(
-            f"{report.unanswerable} queries have no relevant judgment; above they count as they do "
-            "in trec_eval (0 in the binary measures), among the answerable they do not"
+            f"{report.unanswerable} queries have no relevant judgment; the first table counts them as "
+            "trec_eval does (0 in the binary measures), the answerable rows leave them out"
         )
     for run in report.runs:
         if run.missing:
-            notes.append(f"{run.name}: {len(run.missing)} queries not answered, scored 0")
+            notes.append(f"{run.name}: {len(run.missing)} queries missing, scored 0")
         if run.ignored:
             notes.append(f"{run.name}: {len(run.ignored)} queries without judgments, ignored")
     return notes
@@ -112,7 +112,7 @@ def pairs_text(report: PairReport) -> str:
         f"{report.pairs} pairs of {report.queries} queries in {report.path}, ordered by "
         f"'{report.ordering_column}'",
         f"nDCG: {report.settings.gains} gains, mean over the {report.ndcg_queries} queries with a "
-        "label above 0; ties count as the mean of their orders",
+        "label above 0; ties count as the mean over their orders",
     ]
     if report.rmse is None:
         notes.append(f"RMSE: not computed, '{report.probability_column}' is not within 0..1")
