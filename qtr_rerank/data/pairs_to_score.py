@@ -194,8 +194,8 @@ class PairWriter:
             for row in rows:
                 if not known.issuperset(row):
                     raise DataError(
-                        f"a row has the column {min(set(row) - known)!r}, which the first row lacks; "
-                        f"write to a .jsonl file, where every row has its own columns"
+                        f"a row has the column {min(set(row) - known)!r}, which the first row "
+                        f"lacks; write to a .jsonl file, where every row has its own columns"
                     )
         self._writer.write(rows)
 

@@ -57,8 +57,8 @@ def _ranking_notes(report: RankingReport) -> list[str]:
         )
     if report.unanswerable:
         notes.append(
-            f"{report.unanswerable} queries have no relevant judgment; the first table counts them as "
-            "trec_eval does (0 in the binary measures), the answerable rows leave them out"
+            f"{report.unanswerable} queries have no relevant judgment; the first table counts them "
+            "as trec_eval does (0 in the binary measures), the answerable rows leave them out"
         )
     for run in report.runs:
         if run.missing:
