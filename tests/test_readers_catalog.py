@@ -272,7 +272,7 @@ UNUSABLE = [
     ("c.parquet", "PAR1 not really", "Parquet"),
     ("c.csv.gz", gzip.compress(GOOD * 50)[:-12], "cannot be read"),
     ("c.csv.gz", gzip.compress(GOOD)[:12] + b"\0\0\0\0\0\0", "cannot be read"),
-    ("c.txt", "just words\n", "format of .* cannot be told"),
+    ("c.txt", "just words\n", "format of .* is not clear"),
 ]
 
 
