@@ -27,6 +27,7 @@ from experiments.whole_catalog import DEPTH, Search, measured
 from indexer.job import IndexSettings, build_index
 from qtr_rerank.data.files import first_file
 from qtr_rerank.data.icecat import CATALOG_FILES
+from qtr_rerank.environment import OpenSearchSettings
 from qtr_rerank.evaluate.qrels import read_qrels
 from qtr_rerank.opensearch.api import Api
 from qtr_rerank.opensearch.install import install, remove
@@ -38,7 +39,6 @@ from qtr_rerank.retrieve.fields import query_words
 from qtr_rerank.retrieve.lexical_opensearch import bm25_query
 from qtr_rerank.runtime.scorer import Scorer
 from qtr_rerank.search import SearchEngine
-from qtr_rerank.settings import OpenSearchSettings
 from qtr_rerank.trec import from_trec_id
 
 # What a page of results shows, and how often each search is timed.

@@ -133,8 +133,8 @@ def index(
     # Here, so that --help is quick.
     from indexer.job import IndexSettings, build_index
     from indexer.vectors import VectorSettings
+    from qtr_rerank.environment import Settings
     from qtr_rerank.runtime.scorer import Scorer
-    from qtr_rerank.settings import Settings
 
     settings = IndexSettings(
         catalog=catalog,

@@ -12,11 +12,11 @@ from dataclasses import replace
 import pytest
 
 from qtr_rerank.artifact import SHIPPED
+from qtr_rerank.environment import OpenSearchSettings, Settings
 from qtr_rerank.errors import QtrError
 from qtr_rerank.opensearch.node import LocalNode
 from qtr_rerank.opensearch.tools import missing_for_a_node
 from qtr_rerank.retrieve.client_opensearch import connect, engine_errors
-from qtr_rerank.settings import OpenSearchSettings, Settings
 
 # Its assertions are shown with their values, as those of the modules named test_*.
 pytest.register_assert_rewrite("tests.lexical_contract")

@@ -19,8 +19,8 @@ from uuid import uuid4
 
 import yaml
 
+from qtr_rerank.environment import OpenSearchSettings
 from qtr_rerank.retrieve.client_opensearch import connect
-from qtr_rerank.settings import OpenSearchSettings
 from tests.small_index import small_catalog, write_catalog
 
 ROOT = Path(__file__).parent.parent

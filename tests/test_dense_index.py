@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from indexer.bulk import TitleVectors, bulk_load
 from indexer.job import IndexSettings, build_index
 from indexer.vectors import write_vectors
+from qtr_rerank.environment import OpenSearchSettings
 from qtr_rerank.errors import CatalogIndexError, SettingsError
 from qtr_rerank.records import Filters, Product
 from qtr_rerank.retrieve.client_opensearch import connect
@@ -25,7 +26,6 @@ from qtr_rerank.retrieve.schema import DenseIndex
 from qtr_rerank.runtime.scorer import Scorer
 from qtr_rerank.runtime.title_store import TitleStore, TitleStoreWriter
 from qtr_rerank.search import SearchEngine
-from qtr_rerank.settings import OpenSearchSettings
 from tests.small_index import MODELS, small_catalog, write_catalog
 
 COUNT, DIMENSION = 300, 16

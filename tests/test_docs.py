@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from experiments.tables import batching_table, between_marks, load_table, two_ways_table
-from qtr_rerank.settings import OpenSearchSettings
+from qtr_rerank.environment import OpenSearchSettings
 from tests.test_serve_clients import client_python
 
 ROOT = Path(__file__).parent.parent

@@ -43,13 +43,13 @@ def _reads_environment(tree: ast.Module) -> Iterator[int]:
                 yield node.lineno
 
 
-def test_only_settings_reads_the_environment() -> None:
+def test_only_the_environment_module_reads_environment_variables() -> None:
     readers = {
         f"{_name(path)}:{line}"
         for path in _modules(*PACKAGES)
         for line in _reads_environment(_tree(path))
     }
-    assert {place.partition(":")[0] for place in readers} == {"qtr_rerank/settings.py"}, readers
+    assert {place.partition(":")[0] for place in readers} == {"qtr_rerank/environment.py"}, readers
 
 
 def test_every_module_says_its_place() -> None:

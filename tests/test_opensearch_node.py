@@ -15,11 +15,11 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from qtr_rerank.environment import OpenSearchSettings
 from qtr_rerank.errors import EngineUnavailableError, QtrError
 from qtr_rerank.opensearch.assemble import assemble, home_in
 from qtr_rerank.opensearch.node import LocalNode, NodeSettings
 from qtr_rerank.retrieve.client_opensearch import connect
-from qtr_rerank.settings import OpenSearchSettings
 
 NODE = [sys.executable, "-m", "qtr_rerank.opensearch.node"]
 HEAP = "512m"

@@ -20,11 +20,11 @@ from hypothesis import strategies as st
 from werkzeug.test import TestResponse
 
 from qtr_rerank import Product, Reranker
+from qtr_rerank.environment import api_keys_from
 from qtr_rerank.errors import CatalogIndexError, SettingsError
 from qtr_rerank.serve.app import create_app
 from qtr_rerank.serve.service import RerankService
 from qtr_rerank.serve.settings import ServeSettings
-from qtr_rerank.settings import api_keys_from
 from tests.small_index import build_small_index
 
 QUERY = "garden hose"

@@ -42,8 +42,8 @@ def bench(
     made once, with the extra 'train'), and how many times less the models cost.
     """
     from qtr_rerank.artifact import shipped_names
+    from qtr_rerank.environment import Settings, cache_folder
     from qtr_rerank.evaluate.latency import measure_latency
-    from qtr_rerank.settings import Settings, cache_folder
 
     chosen = names or tuple(shipped_names(Settings.from_environment().models_dir))
     # Made before anything is timed: whoever lacks the extra learns it at once.

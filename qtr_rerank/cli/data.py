@@ -20,7 +20,7 @@ def data() -> None:
 def list_sets() -> None:
     """Name the public data sets, their licences, and where they lie on this machine."""
     from qtr_rerank.data.datasets import DATASETS, holds
-    from qtr_rerank.settings import Settings
+    from qtr_rerank.environment import Settings
 
     data_dir = Settings.from_environment().data_dir
     for name, each in DATASETS.items():
@@ -42,8 +42,8 @@ def get(name: str, folder: Path | None, mirror: str | None) -> None:
     none is published, that of the first download is kept in checksums.json and must match later.
     """
     from qtr_rerank.data.datasets import dataset, fetch_dataset, holds, open_dataset
+    from qtr_rerank.environment import Settings
     from qtr_rerank.errors import SettingsError
-    from qtr_rerank.settings import Settings
 
     chosen = dataset(name)
     if folder is None:

@@ -70,8 +70,8 @@ def search(
         raise click.UsageError("--json is for a QUERY; --queries FILE writes a TREC run")
 
     # Here, so that --help is quick.
+    from qtr_rerank.environment import Settings
     from qtr_rerank.search import SearchEngine
-    from qtr_rerank.settings import Settings
 
     asked = None if queries is None else read_queries(queries)
     candidates = max(candidates, k)

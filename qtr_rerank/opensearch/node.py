@@ -26,15 +26,15 @@ from typing import NoReturn
 
 import click
 
-from qtr_rerank.errors import EngineUnavailableError, QtrError
-from qtr_rerank.opensearch.assemble import VERSION, assemble
-from qtr_rerank.opensearch.tools import docker_answers, find_java, missing_for_a_node, succeeds
-from qtr_rerank.settings import (
+from qtr_rerank.environment import (
     OpenSearchSettings,
     Settings,
     cache_folder,
     opensearch_is_named,
 )
+from qtr_rerank.errors import EngineUnavailableError, QtrError
+from qtr_rerank.opensearch.assemble import VERSION, assemble
+from qtr_rerank.opensearch.tools import docker_answers, find_java, missing_for_a_node, succeeds
 
 IMAGE = f"opensearchproject/opensearch:{VERSION}"
 _START_SECONDS = 180.0

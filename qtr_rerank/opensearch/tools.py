@@ -8,9 +8,9 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from qtr_rerank.environment import cache_folder, java_home
 from qtr_rerank.errors import QtrError
 from qtr_rerank.opensearch.assemble import home_in
-from qtr_rerank.settings import cache_folder, java_home
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from qtr_rerank.environment import OpenSearchSettings
 from qtr_rerank.errors import (
     CatalogIndexError,
     EngineUnavailableError,
     MissingExtraError,
     SettingsError,
 )
-from qtr_rerank.settings import OpenSearchSettings
 
 if TYPE_CHECKING:
     from opensearchpy import OpenSearch
