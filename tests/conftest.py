@@ -10,6 +10,7 @@ from contextlib import closing
 from dataclasses import replace
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from qtr_rerank.artifact import SHIPPED
 from qtr_rerank.environment import OpenSearchSettings, Settings
@@ -22,7 +23,32 @@ from qtr_rerank.retrieve.client_opensearch import connect, engine_errors
 pytest.register_assert_rewrite("tests.lexical_contract")
 
 
+# The same examples in every run, and no time limits: a test never fails by chance. To search for
+# new examples: make test PYTEST_ARGS=--hypothesis-profile=explore
+settings.register_profile(
+    "steady", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.register_profile(
+    "explore", deadline=None, max_examples=1000, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("steady")
+
 _missing_for_a_node = functools.cache(missing_for_a_node)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Group the tests for pytest-xdist, which runs a group in one worker.
+
+    A costly fixture of the session (the OpenSearch node, the browser) is then started once; a
+    fixture of a module, too.
+    """
+    for item in items:
+        fixtures = getattr(item, "fixturenames", ())
+        if "opensearch_settings" in fixtures or "node_tools" in fixtures:
+            item.add_marker("opensearch")
+        shared = [name for name in ("opensearch", "browser") if item.get_closest_marker(name)]
+        item.add_marker(pytest.mark.xdist_group(shared[0] if shared else item.path.stem))
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -30,14 +56,16 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
     In a hook, not in the fixtures: pytest then says it in one line for all of them.
     """
-    fixtures = getattr(item, "fixturenames", ())
+    if item.get_closest_marker("opensearch") is None:
+        return
     given = os.environ.get("OPENSEARCH_URL")
-    if "node_tools" in fixtures or ("opensearch_settings" in fixtures and not given):
-        missing = _missing_for_a_node()
-        if missing and os.environ.get("CI") == "true" and not given:
-            pytest.fail(missing, pytrace=False)
-        if missing:
-            pytest.skip(missing)
+    if given and "node_tools" not in getattr(item, "fixturenames", ()):
+        return
+    missing = _missing_for_a_node()
+    if missing and os.environ.get("CI") == "true":
+        pytest.fail(missing, pytrace=False)
+    if missing:
+        pytest.skip(missing)
 
 
 @pytest.fixture(scope="session")
@@ -48,20 +76,20 @@ def node_tools() -> None:
 @pytest.fixture(scope="session")
 def opensearch_settings() -> Iterator[OpenSearchSettings]:
     """The node of OPENSEARCH_URL where it is set, else one started here and stopped at the end."""
-    settings = Settings.from_environment().opensearch
+    named = Settings.from_environment().opensearch
     if os.environ.get("OPENSEARCH_URL"):
-        fault = _fault_of(settings)
+        fault = _fault_of(named)
         if fault:
             pytest.fail(f"OPENSEARCH_URL is set, and {fault}", pytrace=False)
-        yield settings
+        yield named
     else:
         with LocalNode() as node:
-            yield replace(settings, url=node.url)
+            yield replace(named, url=node.url)
 
 
-def _fault_of(settings: OpenSearchSettings) -> str:
+def _fault_of(named: OpenSearchSettings) -> str:
     try:
-        with closing(connect(settings)) as client, engine_errors(settings.url):
+        with closing(connect(named)) as client, engine_errors(named.url):
             client.info()
     except QtrError as error:
         return str(error)

@@ -46,7 +46,9 @@ PRODUCTS = [
 ]
 
 
-@pytest.fixture(scope="module", params=["faiss", "opensearch"])
+@pytest.fixture(
+    scope="module", params=["faiss", pytest.param("opensearch", marks=pytest.mark.opensearch)]
+)
 def dense(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[DenseIndex]:
