@@ -1,4 +1,4 @@
-"""Fixtures of the whole suite, once a session: a real OpenSearch node, a tiny encoder."""
+"""Fixtures and settings of the whole suite: a real OpenSearch node, a tiny encoder, two workers."""
 
 from __future__ import annotations
 
@@ -8,6 +8,11 @@ import shutil
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
+from typing import Any
+
+# Before torch is imported: two workers on two cores are several times slower where each computes
+# on two threads, and results of training then also depend on the machine.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -36,19 +41,23 @@ settings.load_profile("steady")
 _missing_for_a_node = functools.cache(missing_for_a_node)
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Group the tests for pytest-xdist, which runs a group in one worker.
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Two workers share no costly fixture."""
+    from tests.two_workers import GroupScheduling
 
-    A costly fixture of the session (the OpenSearch node, the browser) is then started once; a
-    fixture of a module, too.
-    """
+    return GroupScheduling(config, log)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark the tests that need a node. Workers start with the tests that take longest."""
     for item in items:
-        fixtures = getattr(item, "fixturenames", ())
-        if "opensearch_settings" in fixtures or "node_tools" in fixtures:
+        if "opensearch_settings" in getattr(item, "fixturenames", ()):
             item.add_marker("opensearch")
-        shared = [name for name in ("opensearch", "browser") if item.get_closest_marker(name)]
-        item.add_marker(pytest.mark.xdist_group(shared[0] if shared else item.path.stem))
+    if hasattr(config, "workerinput"):
+        from tests.two_workers import place
+
+        items.sort(key=lambda item: place(item.path))
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
