@@ -11,10 +11,10 @@ from dataclasses import replace
 
 import pytest
 
+from devtools.opensearch_node.node import LocalNode
+from devtools.opensearch_node.prerequisites import missing_prerequisites
 from qtr_rerank.artifact import SHIPPED
 from qtr_rerank.errors import QtrError
-from qtr_rerank.opensearch.node import LocalNode
-from qtr_rerank.opensearch.tools import missing_for_a_node
 from qtr_rerank.retrieve.client_opensearch import connect, engine_errors
 from qtr_rerank.settings import OpenSearchSettings, Settings
 
@@ -22,7 +22,7 @@ from qtr_rerank.settings import OpenSearchSettings, Settings
 pytest.register_assert_rewrite("tests.lexical_contract")
 
 
-_missing_for_a_node = functools.cache(missing_for_a_node)
+_missing_prerequisites = functools.cache(missing_prerequisites)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -33,7 +33,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     fixtures = getattr(item, "fixturenames", ())
     given = os.environ.get("OPENSEARCH_URL")
     if "node_tools" in fixtures or ("opensearch_settings" in fixtures and not given):
-        missing = _missing_for_a_node()
+        missing = _missing_prerequisites()
         if missing and os.environ.get("CI") == "true" and not given:
             pytest.fail(missing, pytrace=False)
         if missing:
