@@ -60,7 +60,7 @@ lint: .venv-dev/installed  ## Style, types, import rules and dead code alone
 dev: .venv-dev/installed  ## Only set up .venv-dev, with everything to train and to test
 
 opensearch: .venv/opensearch  ## Run a local OpenSearch node until Ctrl-C (OPENSEARCH_PORT=9200)
-	@exec $(RUN) -m qtr_rerank.opensearch.node --port $(OPENSEARCH_PORT)
+	@exec $(RUN) -m devtools.opensearch_node --port $(OPENSEARCH_PORT)
 
 # Asked before anything is installed.
 data-named:

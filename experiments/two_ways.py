@@ -20,8 +20,9 @@ from typing import Any
 import click
 import numpy as np
 
+from devtools.opensearch_node.node import named_or_local_node
+from devtools.server_process import running_server
 from experiments.icecat import development_judgments, write_qrels
-from experiments.server_process import running_server
 from experiments.steps import QTR, data_option
 from experiments.whole_catalog import DEPTH, Search, measured
 from indexer.job import IndexSettings, build_index
@@ -31,7 +32,6 @@ from qtr_rerank.environment import OpenSearchSettings
 from qtr_rerank.evaluate.qrels import read_qrels
 from qtr_rerank.opensearch.api import Api
 from qtr_rerank.opensearch.install import install, remove
-from qtr_rerank.opensearch.node import named_or_local_node
 from qtr_rerank.opensearch.wiring import Wiring
 from qtr_rerank.records import Candidate, Filters
 from qtr_rerank.retrieve.client_opensearch import connect

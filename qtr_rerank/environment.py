@@ -54,12 +54,6 @@ def cache_folder() -> Path:
     return (base if base.is_absolute() else Path.home() / ".cache") / "qtr-rerank"
 
 
-def java_home() -> Path | None:
-    """JAVA_HOME, by which a user names one of several Javas."""
-    value = os.environ.get("JAVA_HOME")
-    return Path(value) if value else None
-
-
 def opensearch_is_named() -> bool:
     """Whether OPENSEARCH_URL names a node, so that none need be started."""
     return bool(os.environ.get("OPENSEARCH_URL"))

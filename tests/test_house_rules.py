@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("qtr_rerank", "indexer", "demo")
-FOLDERS = (*PACKAGES, "tests", "benchmarks", "experiments")
+FOLDERS = (*PACKAGES, "devtools", "tests", "benchmarks", "experiments")
 
 # Folders of one person's machine. Not after a word or a dot: URLs and relative paths may hold them.
 MACHINE_PATH = re.compile(r"(?<![\w./~$}-])/(?:work|home|root|Users|tmp)/\w[\w./-]*")

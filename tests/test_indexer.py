@@ -220,7 +220,7 @@ def test_an_index_lost_between_two_renames_comes_back(
 ) -> None:
     build_index(job, scorers)
     before = outcome(job.index)
-    job.index.rename(job.index.with_name("index.old"))
+    job.index.rename(job.index.with_name(".index.old"))
     job.catalog.write_text("")
     with pytest.raises(DataError):
         build_index(job, scorers)

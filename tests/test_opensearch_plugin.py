@@ -24,7 +24,7 @@ from click.testing import CliRunner
 from werkzeug import Request, Response
 from werkzeug.serving import make_server
 
-from experiments.server_process import Running, running_server
+from devtools.server_process import Running, running_server
 from experiments.whole_catalog import measured
 from indexer.bulk import bulk_load
 from indexer.job import IndexSettings, build_index

@@ -118,6 +118,7 @@ def test_the_wheel_holds_the_packages_whole_and_nothing_else(wheel: Path) -> Non
         for path in (ROOT / package).rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     }
+    assert not [name for name in names if "java" in name.lower() or "opensearch_node" in name]
     assert names >= sources, f"not in the wheel: {sorted(sources - names)}"
     assert {name.split("/")[2] for name in names if name.startswith("qtr_rerank/models/")} >= MODELS
 
@@ -125,7 +126,8 @@ def test_the_wheel_holds_the_packages_whole_and_nothing_else(wheel: Path) -> Non
 def test_the_installed_wheel_brings_neither_training_nor_demo(installed: Installed) -> None:
     code = (
         "import importlib.util as u; "
-        "print([m for m in ('torch', 'transformers', 'demo', 'tests') if u.find_spec(m)])"
+        "names = ('torch', 'transformers', 'demo', 'devtools', 'tests'); "
+        "print([name for name in names if u.find_spec(name)])"
     )
     assert installed.run("python", "-c", code).strip() == "[]"
 

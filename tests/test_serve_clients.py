@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments.server_process import Running, running_server
+from devtools.server_process import Running, running_server
 from qtr_rerank import Reranker
 
 ROOT = Path(__file__).parent.parent

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import http.client
 import json
-import secrets
 import shutil
 import tarfile
 import urllib.error
@@ -21,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
+from qtr_rerank.atomic import replacing, write_text
 from qtr_rerank.errors import DataError
 
 LOCK_FILE = "checksums.json"
@@ -78,7 +78,7 @@ def fetch(
             "sha256": digest,
             "trust": "published" if remote.sha256 else "first download",
         }
-        _write_whole(folder / LOCK_FILE, json.dumps(lock, indent=2, sort_keys=True) + "\n")
+        write_text(folder / LOCK_FILE, json.dumps(lock, indent=2, sort_keys=True) + "\n")
     if remote.unpack is not None:
         _unpack(target, remote.unpack)
     return folder / remote.wanted
@@ -94,22 +94,23 @@ def _download(
     scheme = urllib.parse.urlsplit(remote.url).scheme
     if scheme not in _SCHEMES:
         raise DataError(f"{remote.url}: expected an address of {', '.join(_SCHEMES)}")
-    partial = _partial(target)
     try:
-        with urllib.request.urlopen(remote.url, timeout=timeout_s) as answer:
-            length = answer.headers.get("Content-Length")
-            size = int(length) if length and length.isdecimal() else None
-            with partial.open("wb") as stream:
-                digest, count = _copy(answer, stream, size, progress)
-        if size is not None and count != size:
-            raise DataError(f"{remote.url} broke off after {count:,} of {size:,} bytes; try again")
-        if expected is not None and digest != expected:
-            raise DataError(
-                f"{remote.url} has SHA-256 {digest}, expected {expected}: it was damaged or "
-                f"changed, and was removed. Try again; if you trust the new content, remove its "
-                f"entry from {target.parent / LOCK_FILE} where there is one"
-            )
-        partial.replace(target)
+        with replacing(target) as partial:
+            with urllib.request.urlopen(remote.url, timeout=timeout_s) as answer:
+                length = answer.headers.get("Content-Length")
+                size = int(length) if length and length.isdecimal() else None
+                with partial.open("wb") as stream:
+                    digest, count = _copy(answer, stream, size, progress)
+            if size is not None and count != size:
+                raise DataError(
+                    f"{remote.url} broke off after {count:,} of {size:,} bytes; try again"
+                )
+            if expected is not None and digest != expected:
+                raise DataError(
+                    f"{remote.url} has SHA-256 {digest}, expected {expected}: it was damaged or "
+                    f"changed, and was removed. Try again; if you trust the new content, remove "
+                    f"its entry from {target.parent / LOCK_FILE} where there is one"
+                )
     except (urllib.error.URLError, http.client.HTTPException, OSError) as error:
         # URLError keeps the cause; HTTPError says the status itself.
         reason = getattr(error, "reason", None) or error
@@ -117,8 +118,6 @@ def _download(
             f"{remote.url} cannot be fetched: {reason}; check the network (HTTPS_PROXY is "
             f"honoured), or fetch it elsewhere and put it at {target}"
         ) from error
-    finally:
-        partial.unlink(missing_ok=True)
     return digest
 
 
@@ -137,32 +136,21 @@ def _copy(
 
 def _unpack(archive: Path, member: str) -> None:
     """Take one file out of a tar archive, to beside it and by its own name only."""
-    target, partial = archive.with_name(member), _partial(archive.with_name(member))
     try:
         with tarfile.open(archive) as tar:
             found = next((each for each in tar if Path(each.name).name == member), None)
             content = tar.extractfile(found) if found is not None and found.isfile() else None
             if content is None:
                 raise DataError(f"{archive} holds no file {member}; was it published anew?")
-            with partial.open("wb") as stream:
+            with (
+                replacing(archive.with_name(member)) as partial,
+                partial.open("wb") as stream,
+            ):
                 shutil.copyfileobj(content, stream)
-        partial.replace(target)
     except (tarfile.TarError, OSError, EOFError) as error:
         raise DataError(
             f"{archive} cannot be unpacked: {error}; remove it and try again"
         ) from error
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-def _partial(target: Path) -> Path:
-    return target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
-
-
-def _write_whole(path: Path, text: str) -> None:
-    partial = _partial(path)
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
 
 
 def _read_lock(folder: Path) -> dict[str, dict[str, Any]]:

@@ -13,13 +13,13 @@ import csv
 import gzip
 import io
 import json
-import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
 
+from qtr_rerank.atomic import replacing
 from qtr_rerank.data.rows import BadRow, Row, RowFaultError, bad_row
 from qtr_rerank.data.tables import Table, TableFormat, format_of_name
 from qtr_rerank.errors import DataError, MissingExtraError
@@ -164,13 +164,12 @@ class PairWriter:
             )
         self._added = tuple(added)
         self._schema = reader.schema
-        self._files = contextlib.ExitStack()
-        self._partial = self.path.with_name(f".{self.path.name}.{secrets.token_hex(4)}.part")
+        self._opened = self._open()
         self._sink: _Sink | None = None
 
     def __enter__(self) -> PairWriter:
         try:
-            self._sink = self._open()
+            self._sink = self._opened.__enter__()
         except OSError as error:
             raise DataError(f"{self.path} cannot be written: {error}") from error
         return self
@@ -181,14 +180,7 @@ class PairWriter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        try:
-            if kind is None and self._sink is not None:
-                self._sink.finish()
-            self._files.close()
-            if kind is None:
-                self._partial.replace(self.path)
-        finally:
-            self._partial.unlink(missing_ok=True)
+        self._opened.__exit__(kind, error, trace)
 
     def write(self, batch: PairBatch, added: Mapping[str, Sequence[Any]]) -> None:
         """Append the rows of a batch; `added` holds one value a row for each added column.
@@ -218,16 +210,23 @@ class PairWriter:
                     )
         self._sink.write(rows)
 
-    def _open(self) -> _Sink:
+    @contextlib.contextmanager
+    def _open(self) -> Iterator[_Sink]:
+        with replacing(self.path) as unfinished, contextlib.ExitStack() as files:
+            sink = self._sink_for(unfinished, files)
+            yield sink
+            sink.finish()
+
+    def _sink_for(self, path: Path, files: contextlib.ExitStack) -> _Sink:
         if self.format == "parquet":
-            return _ParquetSink(self._partial, self.columns, self._schema, self._files)
-        stream: Any = self._files.enter_context(self._partial.open("wb"))
+            return _ParquetSink(path, self.columns, self._schema, files)
+        stream: Any = files.enter_context(path.open("wb"))
         if self.path.suffix.lower() == ".gz":
             # No name and time in it: the same rows make the same file.
-            stream = self._files.enter_context(
+            stream = files.enter_context(
                 gzip.GzipFile(filename="", mode="wb", fileobj=stream, mtime=0)
             )
-        text = self._files.enter_context(io.TextIOWrapper(stream, encoding="utf-8", newline=""))
+        text = files.enter_context(io.TextIOWrapper(stream, encoding="utf-8", newline=""))
         if self.format == "jsonl":
             return _JsonSink(text)
         return _CsvSink(text, self.columns, "\t" if self.format == "tsv" else ",")

@@ -7,13 +7,13 @@ a model reads of the product; its template is noted in the file (`with_reads`, `
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from qtr_rerank.atomic import replacing
 from qtr_rerank.errors import DataError
 from qtr_rerank.template import DEFAULT_READS
 
@@ -78,11 +78,10 @@ def one_template(templates: Mapping[str, str]) -> str:
 
 
 def write_table(table: pa.Table, path: Path) -> None:
-    """Write beside and rename: a reader never sees half a file."""
+    """Write a Parquet file, whole or not at all; its folder is made where missing."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    pq.write_table(table, unfinished, compression="zstd")
-    unfinished.replace(path)
+    with replacing(path) as unfinished:
+        pq.write_table(table, unfinished, compression="zstd")
 
 
 def texts(table: pa.Table, column: str) -> list[str]:

@@ -7,7 +7,6 @@ on them), and for the rivals that experiments/rivals.py distils.
 from __future__ import annotations
 
 import logging
-import os
 import shutil
 import tempfile
 import warnings
@@ -21,6 +20,7 @@ from onnxruntime.quantization import QuantType, quantize_dynamic
 from torch import Tensor, nn
 from transformers import BertConfig, BertForSequenceClassification
 
+from qtr_rerank.atomic import write_bytes
 from qtr_rerank.errors import ArtifactError, SettingsError
 
 Precision = Literal["fp32", "int8"]
@@ -149,6 +149,4 @@ class _CrossEncoder(nn.Module):
 
 def _write(path: Path, content: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    unfinished.write_bytes(content)
-    unfinished.replace(path)
+    write_bytes(path, content)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import tempfile
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from qtr_rerank.artifact import CARD, Artifact, ArtifactConfig, Calibration
+from qtr_rerank.atomic import replacing_folder
 from qtr_rerank.errors import ArtifactError
 from qtr_rerank.export.card import model_card
 from qtr_rerank.export.parity import check_parity
@@ -54,9 +54,7 @@ def export_student(
                 module.quantise()
     named = student_kind(meta["kind"])[1](**meta["student"]).vocabulary
     vocabulary = load_vocabulary(student_folder, named)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
-    try:
+    with replacing_folder(out) as folder:
         vocabulary_file = VOCABULARY_FILES[named]
         shutil.copyfile(student_folder / vocabulary_file, folder / vocabulary_file)
         write_graphs(student, folder, tokens=len(vocabulary), unit=vocabulary.unit)
@@ -74,13 +72,6 @@ def export_student(
         (folder / CARD).write_text(model_card(config, card), encoding="utf-8")
         artifact = Artifact.seal(folder, config)
         check_parity(student, artifact, _probe_texts(student_folder))
-        # A temporary folder is its owner's alone; an artifact is everyone's to read.
-        folder.chmod(0o755)
-        shutil.rmtree(out, ignore_errors=True)
-        folder.rename(out)
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
     return Artifact.load(out)
 
 

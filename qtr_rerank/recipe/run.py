@@ -15,6 +15,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from qtr_rerank.artifact import CARD, Artifact
+from qtr_rerank.atomic import replacing_folder, write_json
 from qtr_rerank.data.pair_tables import read_table, texts, write_table
 from qtr_rerank.data.splits import query_key
 from qtr_rerank.errors import ArtifactError, TrainingError
@@ -24,7 +25,6 @@ from qtr_rerank.recipe.gate import HeldOut, bm25_figures
 from qtr_rerank.recipe.settings import RecipeSettings
 from qtr_rerank.recipe.shop import Shop, held_out_queries
 from qtr_rerank.recipe.work import Step, Work
-from qtr_rerank.runtime.manifest import write_atomically
 from qtr_rerank.runtime.scorer import Scorer
 from qtr_rerank.students.train import distill
 from qtr_rerank.teacher.encoders import load_tokenizer
@@ -102,7 +102,7 @@ def train_catalog(shop: Shop, out: Path, settings: RecipeSettings) -> RecipeRepo
     report = recipe.report(failed, work.seconds)
     for student in report.students:
         _hand_over(student, recipe.artifact(student.kind), out / student.kind, report)
-    write_atomically(out / REPORT, asdict(report))
+    write_json(out / REPORT, asdict(report))
     return report
 
 
@@ -249,7 +249,7 @@ class _Recipe:
 
     def _bm25(self) -> None:
         held_out = HeldOut.read(self._at("held-out.parquet"), self.shop)
-        write_atomically(self._at("bm25.json"), bm25_figures(held_out, self.shop))
+        write_json(self._at("bm25.json"), bm25_figures(held_out, self.shop))
 
     def _distill(self, kind: str) -> None:
         gold = [self._at("judged-scores")] if self.judged else []
@@ -272,14 +272,11 @@ def _hand_over(student: StudentReport, made: Path, place: Path, report: RecipeRe
     there = (place / "config.json").is_file()
     if there and Artifact.load(place).fingerprint == new.fingerprint:
         return
-    unfinished = place.with_name(f".{place.name}")
-    shutil.rmtree(unfinished, ignore_errors=True)
-    shutil.copytree(made, unfinished)
-    card = model_card(new.config, _card(student, report))
-    (unfinished / CARD).write_text(card, encoding="utf-8")
-    Artifact.seal(unfinished, new.config)
-    shutil.rmtree(place, ignore_errors=True)
-    unfinished.rename(place)
+    with replacing_folder(place) as folder:
+        shutil.copytree(made, folder, dirs_exist_ok=True)
+        card = model_card(new.config, _card(student, report))
+        (folder / CARD).write_text(card, encoding="utf-8")
+        Artifact.seal(folder, new.config)
 
 
 def _card(student: StudentReport, report: RecipeReport) -> str:

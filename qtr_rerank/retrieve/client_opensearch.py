@@ -19,6 +19,8 @@ from qtr_rerank.errors import (
 if TYPE_CHECKING:
     from opensearchpy import OpenSearch
 
+# The index setting that names the search pipeline of searches that name none.
+DEFAULT_PIPELINE = "index.search.default_pipeline"
 _TIMEOUT_SECONDS = 30
 
 

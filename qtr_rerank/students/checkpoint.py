@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from qtr_rerank.atomic import delete_unfinished, replacing
 from qtr_rerank.errors import DataError
 from qtr_rerank.students.base import Student
 
@@ -42,26 +43,23 @@ class Checkpoint:
     def save(self, epochs: int, best: float, best_state: Mapping[str, Any]) -> None:
         """Note everything after so many epochs; all of it, or what stood before."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = self._path.with_suffix(".tmp")
-        torch.save(
-            {name: part.state_dict() for name, part in self._parts.items()}
-            | {
-                "made_with": self._made_with,
-                "epochs": epochs,
-                "best": best,
-                "best_state": dict(best_state),
-                "numpy": json.dumps(self._chance.bit_generator.state),
-                "torch": torch.get_rng_state(),
-            },
-            unfinished,
-        )
-        unfinished.replace(self._path)
+        state = {name: part.state_dict() for name, part in self._parts.items()} | {
+            "made_with": self._made_with,
+            "epochs": epochs,
+            "best": best,
+            "best_state": dict(best_state),
+            "numpy": json.dumps(self._chance.bit_generator.state),
+            "torch": torch.get_rng_state(),
+        }
+        with replacing(self._path) as unfinished:
+            torch.save(state, unfinished)
 
     def resume(self) -> tuple[int, float, Mapping[str, Any]] | None:
         """(epochs done, best loss, its weights), with everything else set back to where it was.
 
         None where nothing was begun. Raises DataError where another run left it.
         """
+        delete_unfinished(self._path.parent)
         if not self._path.is_file():
             return None
         state = torch.load(self._path, weights_only=True)

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from qtr_rerank.atomic import delete_unfinished, replacing
 from qtr_rerank.errors import DataError, TrainingError
 from qtr_rerank.teacher.encoders import device
 
@@ -111,21 +112,19 @@ class Training:
         self._checkpoint.unlink(missing_ok=True)
 
     def _save(self, step: int) -> None:
-        unfinished = self._checkpoint.with_suffix(".tmp")
-        torch.save(
-            {
-                "step": step,
-                "settings": self._settings,
-                "model": self.model.state_dict(),
-                "optimizer": self._optimizer.state_dict(),
-                "schedule": self._schedule.state_dict(),
-                "notes": self.notes,
-            },
-            unfinished,
-        )
-        unfinished.replace(self._checkpoint)
+        state = {
+            "step": step,
+            "settings": self._settings,
+            "model": self.model.state_dict(),
+            "optimizer": self._optimizer.state_dict(),
+            "schedule": self._schedule.state_dict(),
+            "notes": self.notes,
+        }
+        with replacing(self._checkpoint) as unfinished:
+            torch.save(state, unfinished)
 
     def _resume(self) -> int:
+        delete_unfinished(self._checkpoint.parent)
         if not self._checkpoint.is_file():
             return 0
         state = torch.load(self._checkpoint, weights_only=True, map_location=device())
