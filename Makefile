@@ -48,7 +48,7 @@ test: .venv-dev/installed  ## Every check that CI runs: lint, types, imports, de
 	exit $$tests
 
 test-lowest: .venv-lowest/installed  ## Tests of the base install alone, with the lowest versions it allows
-	.venv-lowest/bin/python -m pytest -p tests.base_install -p no:cacheprovider $(PYTEST_ARGS)
+	.venv-lowest/bin/python -m pytest -p tests.base_install -W ignore::DeprecationWarning -p no:cacheprovider $(PYTEST_ARGS)
 
 lint: .venv-dev/installed  ## Style, types, import rules and dead code alone
 	$(DEV)/ruff check

@@ -42,6 +42,17 @@ def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> 
     return BaseModule.from_parent(parent, path=module_path)
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what needs OpenSearch or a browser: their clients are in extras."""
+    kept, left_out = [], []
+    for item in items:
+        marks = (item.get_closest_marker("opensearch"), item.get_closest_marker("browser"))
+        (left_out if any(marks) else kept).append(item)
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = kept
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]

@@ -121,7 +121,7 @@ def add_cosine(encoder: str, pairs: Path, out: Path) -> None:
 def mix_label(pairs: Path, out: Path, cosine_share: float = 0.5) -> None:
     """Write `pairs` with `label` = share * cosine + (1 - share) * coverage, kept within 0..1.
 
-    The label that stands in for judges where there are none (DESIGN.md, cold start).
+    The label that stands in for judges where there are none.
     """
     table = read_table(pairs, ["cosine", "coverage"])
     cosine = table.column("cosine").to_numpy()
