@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 import tomllib
-import venv
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from qtr_rerank.cli import COMMANDS
+from tests.fresh_environment import install
 
 ROOT = Path(__file__).resolve().parent.parent
 MODELS = {"twin", "match", "bert-bilstm", "bert2dnn"}
@@ -100,10 +100,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Installed:
     folder = tmp_path_factory.mktemp("clean")
-    venv.create(folder / "venv", with_pip=True)
-    binaries = folder / "venv" / "bin"
-    pip = ("-m", "pip", "install", "--quiet", "--disable-pip-version-check")
-    _run(binaries / "python", *pip, wheel, cwd=folder, env=ENVIRONMENT)
+    binaries = install(folder / "venv", wheel)
     return Installed(wheel, binaries, folder)
 
 
