@@ -45,7 +45,8 @@ def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what needs OpenSearch or a browser: their clients are in extras."""
-    kept, left_out = [], []
+    kept: list[pytest.Item] = []
+    left_out: list[pytest.Item] = []
     for item in items:
         marks = (item.get_closest_marker("opensearch"), item.get_closest_marker("browser"))
         (left_out if any(marks) else kept).append(item)

@@ -16,10 +16,19 @@ def install(folder: Path, *packages: str | Path) -> Path:
     venv.create(folder, clear=True, with_pip=True)
     programs = folder / "bin"
     named = [str(package) for package in packages]
-    uv = [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--python", programs / "python"]
+    uv: list[str | Path] = [
+        sys.executable,
+        "-m",
+        "uv",
+        "pip",
+        "install",
+        "--quiet",
+        "--python",
+        programs / "python",
+    ]
     done = subprocess.run([*uv, *named], capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        pip = [programs / "python", "-m", "pip", "install", "--quiet"]
+        pip: list[str | Path] = [programs / "python", "-m", "pip", "install", "--quiet"]
         again = subprocess.run([*pip, *named], capture_output=True, text=True, check=False)
         assert again.returncode == 0, f"uv:\n{done.stderr}\npip:\n{again.stderr}"
     return programs

@@ -34,7 +34,7 @@ BRANDS = ("Arctis", "Boreal", "Corvus")
 
 def _vectors() -> NDArray[np.float32]:
     drawn = np.random.default_rng(7).standard_normal((COUNT, DIMENSION))
-    unit = drawn / np.linalg.norm(drawn, axis=1, keepdims=True)
+    unit: NDArray[np.float64] = drawn / np.linalg.norm(drawn, axis=1, keepdims=True)
     unit[5] = unit[3] = unit[4]  # ties
     return unit.astype(np.float32)
 

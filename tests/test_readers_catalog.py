@@ -35,7 +35,7 @@ def set_aside(path: Path, **options: Any) -> tuple[list[str], list[BadRow]]:
     """(ids read, rows set aside), with the end of the reading not judged."""
     bad: list[BadRow] = []
     reader = read_catalog(path, on_bad_row=bad.append, **options)
-    ids = []
+    ids: list[str] = []
     try:
         ids.extend(product.id for product in reader)
     except DataError:

@@ -493,7 +493,7 @@ def test_settings_without_meaning_are_refused(given: dict[str, Any]) -> None:
 
 
 @pytest.fixture
-def lines(caplog: pytest.LogCaptureFixture) -> Iterator[Any]:
+def lines(caplog: pytest.LogCaptureFixture) -> Any:
     caplog.set_level(logging.INFO, logger="qtr_rerank.serve")
     return lambda: [(r.getMessage(), r.fields) for r in caplog.records if hasattr(r, "fields")]
 

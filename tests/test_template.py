@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -149,7 +150,7 @@ def test_a_reranker_reads_products_by_the_template_and_texts_as_they_are(
     brand_first: Artifact,
 ) -> None:
     scorer = Scorer(brand_first)
-    documents = [
+    documents: list[Any] = [
         HOSE,
         {"title": HOSE.title, "brand": "Acme"},
         "Acme Garden hose 15 m",

@@ -17,7 +17,7 @@ NODE = "opensearch_settings"
 LONGEST = (NODE, "test_experiment_homedepot", "test_training", "test_experiment_sst2")
 
 
-class GroupScheduling(LoadScopeScheduling):
+class GroupScheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist is untyped.
     """Hands out whole groups of tests."""
 
     def _split_scope(self, nodeid: str) -> str:
