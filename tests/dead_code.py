@@ -19,7 +19,7 @@ DECORATORS = ["@*.route", "@*.get", "@*.post", "@*.command", "@*.errorhandler", 
 DECORATORS += ["@*.context_processor", "@*.after_request", "@*.before_request"]
 # ... or by name (Python, click, logging, http.server), and by users of the library.
 NAMES = ["__getattr__", "list_commands", "get_command"]
-NAMES += ["rerank_ids", "rerank_many", "arerank"]
+NAMES += ["rerank_ids", "rerank_many", "rerank_hits", "arerank"]
 
 
 def unused() -> list[str]:
