@@ -1,5 +1,5 @@
-# Nothing is needed but Python 3.11+ and make. What is installed stays inside .venv (to run) and
-# .venv-dev (to check); what is generated, inside .cache.
+# Needs only Python 3.11+ and make. Packages are installed into .venv (to run) and .venv-dev (to
+# check), generated files are in .cache.
 
 PYTHON ?= python3
 PORT ?= 8000
@@ -17,7 +17,7 @@ PIP := -m pip --disable-pip-version-check --no-input
 # uv installs several times faster than pip. It does not read pip's settings (an index, a proxy), so
 # pip takes over where it fails.
 UV := -m uv pip install --quiet --python $(DEV)/python
-# torch from its CPU index: a third of the download, and no CUDA. Asked briefly, since PyPI has it too.
+# torch from its CPU index is a third of the download, without CUDA. A short time-out: PyPI has it too.
 TORCH_INDEX := https://download.pytorch.org/whl/cpu
 
 .DEFAULT_GOAL := help
@@ -38,8 +38,7 @@ demo-embedded: $(INDEX)/index.json
 demo-opensearch: $(SAMPLE) .venv/opensearch
 	@exec $(RUN) -m demo.on_opensearch --catalog $(SAMPLE) --index $(INDEX)-opensearch --port $(PORT)
 
-# Lint runs beside the tests. Its output comes before pytest's summary where it is done by then, and
-# where it fails, once more at the end.
+# Lint runs beside the tests. Its output is shown after theirs, and only if it fails.
 test: .venv-dev/installed  ## Every check that CI runs: lint, types, imports, dead code, tests
 	@mkdir -p $(CACHE)
 	@$(MAKE) --no-print-directory lint >$(CACHE)/lint.log 2>&1 & lint=$$!; \
@@ -62,7 +61,7 @@ dev: .venv-dev/installed  ## Only set up .venv-dev, with everything to train and
 opensearch: .venv/opensearch  ## Run a local OpenSearch node until Ctrl-C (OPENSEARCH_PORT=9200)
 	@exec $(RUN) -m devtools.opensearch_node --port $(OPENSEARCH_PORT)
 
-# Asked before anything is installed.
+# Checked before anything is installed.
 data-named:
 	@test -d "$(QTR_DATA_DIR)" || { \
 	  echo "make: QTR_DATA_DIR is '$(QTR_DATA_DIR)'; set it to the folder of the data sets: make $(MAKECMDGOALS) QTR_DATA_DIR=..." >&2; exit 1; }
@@ -86,7 +85,7 @@ define need_python
 	  echo "make: '$(PYTHON)' is $$("$(PYTHON)" --version 2>&1), but Python 3.11 or newer is needed; name one: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }
 endef
 
-# The stamps are touched last, so an installation that was cut short is taken up again.
+# The stamps are touched last, so an interrupted installation is repeated.
 .venv/installed: pyproject.toml
 	$(need_python)
 	@echo "Installing into .venv (once; about 450 MB) ..."

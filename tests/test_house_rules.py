@@ -1,4 +1,4 @@
-"""House rules that no linter knows."""
+"""Rules of this project that no linter checks."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("qtr_rerank", "indexer", "demo")
 FOLDERS = (*PACKAGES, "devtools", "tests", "benchmarks", "experiments")
 
-# Folders of one person's machine. Not after a word or a dot: URLs and relative paths may hold them.
+# Absolute paths of one machine. Not after a word or a dot: URLs and relative paths may hold them.
 MACHINE_PATH = re.compile(r"(?<![\w./~$}-])/(?:work|home|root|Users|tmp)/\w[\w./-]*")
 
 # A document that a text cites. Not a pattern (*.md), and no part of an address or of an f-string.
@@ -62,12 +62,12 @@ def test_only_the_environment_module_reads_environment_variables() -> None:
     assert {place.partition(":")[0] for place in readers} == {"qtr_rerank/environment.py"}, readers
 
 
-def test_every_module_says_its_place() -> None:
+def test_every_module_has_a_docstring() -> None:
     silent = [_name(path) for path in _modules(*FOLDERS) if not ast.get_docstring(_tree(path))]
     assert silent == []
 
 
-def test_every_public_exception_is_one_that_the_project_explains() -> None:
+def test_every_public_exception_is_a_qtr_error() -> None:
     parents = {
         node.name: [ast.unparse(base).rpartition(".")[2] for base in node.bases]
         for path in _modules(*PACKAGES)
@@ -88,7 +88,7 @@ def test_every_public_exception_is_one_that_the_project_explains() -> None:
     assert strangers <= INTERNAL_ERRORS, strangers - INTERNAL_ERRORS
 
 
-def test_internal_errors_are_nobodys_import_outside_the_readers() -> None:
+def test_internal_errors_are_imported_only_by_readers() -> None:
     elsewhere = [
         _name(path)
         for path in _modules(*PACKAGES)
@@ -122,7 +122,7 @@ def _texts() -> Iterator[tuple[str, str]]:
             continue  # a model or a picture
 
 
-def test_no_file_names_a_folder_of_one_machine() -> None:
+def test_no_file_contains_a_path_of_one_machine() -> None:
     named = [
         f"{name}: {match[0]}" for name, text in _texts() for match in MACHINE_PATH.finditer(text)
     ]

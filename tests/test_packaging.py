@@ -1,4 +1,4 @@
-"""What users install: the wheel, alone, in a clean environment; and what an import costs."""
+"""The wheel, installed alone in a clean environment; and which modules an import loads."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.fresh_environment import install
 ROOT = Path(__file__).resolve().parent.parent
 MODELS = {"twin", "match", "bert-bilstm", "bert2dnn"}
 HEAVY = ("torch", "transformers", "numpy", "onnxruntime", "faiss", "tantivy")
-# No editable install or source tree may stand in for what the wheel lacks.
+# Without these, an editable install or the source tree could hide what the wheel lacks.
 ENVIRONMENT = {
     name: value
     for name, value in os.environ.items()
@@ -36,7 +36,7 @@ def _run(*command: str | Path, cwd: Path, env: dict[str, str] | None = None) -> 
 
 
 def _loaded(code: str, candidates: tuple[str, ...]) -> list[str]:
-    """Which of the candidates a fresh interpreter has loaded after running the code."""
+    """Those of `candidates` that are in sys.modules after a new interpreter ran `code`."""
     report = f"import json, sys; print(json.dumps(sorted({set(candidates)!r} & set(sys.modules))))"
     probe = f"{code}\n{report}"
     loaded = json.loads(_run(sys.executable, "-c", probe, cwd=ROOT).splitlines()[-1])
@@ -53,7 +53,7 @@ def test_the_list_of_commands_loads_nothing_heavy() -> None:
     assert _loaded(code, HEAVY) == []
 
 
-def test_every_command_is_there() -> None:
+def test_help_lists_every_command() -> None:
     help_text = _run(
         sys.executable, "-c", "from qtr_rerank.cli import main; main()", "-h", cwd=ROOT
     )
@@ -61,7 +61,7 @@ def test_every_command_is_there() -> None:
 
 
 def test_serving_never_loads_torch() -> None:
-    """Each module that pyproject.toml keeps from torch, with all its submodules, for real."""
+    """Imports every module that pyproject.toml forbids torch, and looks at sys.modules."""
     pyproject = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     contracts = pyproject["tool"]["importlinter"]["contracts"]
     (contract,) = (each for each in contracts if "torch" in each.get("forbidden_modules", ()))
@@ -78,7 +78,7 @@ for name in {contract["source_modules"]!r}:
 
 @dataclass(frozen=True)
 class Installed:
-    """A clean environment that holds the wheel and its dependencies, and an empty folder."""
+    """A clean environment with the wheel and its dependencies, and an empty folder."""
 
     wheel: Path
     bin: Path
@@ -104,7 +104,7 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Installe
     return Installed(wheel, binaries, folder)
 
 
-def test_the_wheel_holds_the_packages_whole_and_nothing_else(wheel: Path) -> None:
+def test_wheel_contains_every_file_of_its_packages_and_nothing_else(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
     roots = {name.partition("/")[0] for name in names}
@@ -120,7 +120,7 @@ def test_the_wheel_holds_the_packages_whole_and_nothing_else(wheel: Path) -> Non
     assert {name.split("/")[2] for name in names if name.startswith("qtr_rerank/models/")} >= MODELS
 
 
-def test_the_installed_wheel_brings_neither_training_nor_demo(installed: Installed) -> None:
+def test_wheel_installs_neither_training_packages_nor_demo(installed: Installed) -> None:
     code = (
         "import importlib.util as u; "
         "names = ('torch', 'transformers', 'demo', 'devtools', 'tests'); "
@@ -129,7 +129,7 @@ def test_the_installed_wheel_brings_neither_training_nor_demo(installed: Install
     assert installed.run("python", "-c", code).strip() == "[]"
 
 
-def test_the_installed_wheel_goes_from_catalog_to_results(installed: Installed) -> None:
+def test_installed_wheel_indexes_and_searches_a_catalog(installed: Installed) -> None:
     listed = installed.run("qtr", "models")
     assert all(name in listed for name in MODELS), listed
     sample = installed.folder / "sample"
@@ -141,7 +141,7 @@ def test_the_installed_wheel_goes_from_catalog_to_results(installed: Installed) 
     assert len(answer["hits"]) == 5
 
 
-def test_the_installed_wheel_measures_a_run(installed: Installed) -> None:
+def test_installed_wheel_evaluates_a_run(installed: Installed) -> None:
     (installed.folder / "qrels.csv").write_text("query,docid,rating\nred mug,1,1\n")
     (installed.folder / "one.trec").write_text("red%20mug Q0 1 1 0.5 one\n")
     report = json.loads(
