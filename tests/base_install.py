@@ -44,12 +44,12 @@ def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what needs OpenSearch or a browser: their clients are in extras."""
+    """Leave out what needs OpenSearch, a browser or an installation: they need extras."""
     kept: list[pytest.Item] = []
     left_out: list[pytest.Item] = []
     for item in items:
-        marks = (item.get_closest_marker("opensearch"), item.get_closest_marker("browser"))
-        (left_out if any(marks) else kept).append(item)
+        needs_more = any(map(item.get_closest_marker, ("opensearch", "browser", "installs")))
+        (left_out if needs_more else kept).append(item)
     config.hook.pytest_deselected(items=left_out)
     items[:] = kept
 

@@ -16,6 +16,8 @@ import pytest
 from qtr_rerank.cli import COMMANDS
 from tests.fresh_environment import install
 
+pytestmark = pytest.mark.installs
+
 ROOT = Path(__file__).resolve().parent.parent
 MODELS = {"twin", "match", "bert-bilstm", "bert2dnn"}
 HEAVY = ("torch", "transformers", "numpy", "onnxruntime", "faiss", "tantivy")

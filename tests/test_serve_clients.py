@@ -17,6 +17,8 @@ from devtools.server_process import Running, running_server
 from qtr_rerank import Reranker
 from tests.fresh_environment import install
 
+pytestmark = pytest.mark.installs
+
 ROOT = Path(__file__).parent.parent
 ASK = ROOT / "tests" / "clients" / "ask.py"
 QUERY = "usb c cable"
