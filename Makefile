@@ -7,6 +7,8 @@ ENGINE ?= embedded
 OPENSEARCH_PORT ?= 9200
 PYTEST_ARGS ?=
 WORKERS ?= 2
+# Part of the tests covers part of the code.
+PARTIAL := $(if $(PYTEST_ARGS),--cov-fail-under=0)
 
 CACHE := .cache
 SAMPLE := $(CACHE)/sample/catalog.jsonl
@@ -42,7 +44,7 @@ demo-opensearch: $(SAMPLE) .venv/opensearch
 test: .venv-dev/installed  ## Every check that CI runs: lint, types, imports, dead code, tests
 	@mkdir -p $(CACHE)
 	@$(MAKE) --no-print-directory lint >$(CACHE)/lint.log 2>&1 & lint=$$!; \
-	$(DEV)/python -m pytest -n $(WORKERS) --no-loadscope-reorder --cov $(PYTEST_ARGS); tests=$$?; \
+	$(DEV)/python -m pytest -n $(WORKERS) --no-loadscope-reorder --cov $(PARTIAL) $(PYTEST_ARGS); tests=$$?; \
 	wait $$lint || { cat $(CACHE)/lint.log; echo "make: lint failed, see above" >&2; exit 1; }; \
 	exit $$tests
 
@@ -76,7 +78,7 @@ experiment-sst2: data-named .venv-dev/installed  ## BERT2DNN on SST-2 (QTR_DATA_
 	@$(DEV)/python -m experiments.sst2
 
 clean:  ## Remove what the other targets installed and generated
-	rm -rf .venv .venv-dev .venv-lowest $(CACHE) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv-dev .venv-lowest $(CACHE) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage*
 
 define need_python
 	@command -v "$(PYTHON)" >/dev/null || { \
