@@ -134,8 +134,8 @@ def index(
     from indexer.job import IndexSettings, build_index
     from indexer.vectors import VectorSettings
     from qtr_rerank.data.catalog_formats import parse_columns
+    from qtr_rerank.environment import Settings
     from qtr_rerank.runtime.scorer import Scorer
-    from qtr_rerank.settings import Settings
 
     settings = IndexSettings(
         catalog=catalog,

@@ -32,13 +32,13 @@ from indexer.checkpoint import (
 from indexer.vectors import VectorSettings, write_vectors
 from qtr_rerank.atomic import delete_unfinished, replace_folder, restore_folder
 from qtr_rerank.data.catalog_formats import check_format, open_catalog
+from qtr_rerank.environment import OpenSearchSettings
 from qtr_rerank.errors import CatalogIndexError, SettingsError
 from qtr_rerank.records import Product
 from qtr_rerank.retrieve.dense_opensearch import KnnEngine
 from qtr_rerank.retrieve.lexical_tantivy import TantivyLexical
 from qtr_rerank.runtime.manifest import DENSE, ENGINES, IndexManifest, is_index
 from qtr_rerank.runtime.title_store import TitleStoreWriter
-from qtr_rerank.settings import OpenSearchSettings
 
 
 class ProductEncoder(Protocol):

@@ -19,9 +19,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from qtr_rerank.environment import Settings
 from qtr_rerank.errors import ArtifactError, SettingsError
 from qtr_rerank.features.vocabulary import VOCABULARY_FILES
-from qtr_rerank.settings import Settings
 from qtr_rerank.template import DEFAULT_TEMPLATE, ProductText
 
 SCHEMA = 1

@@ -11,10 +11,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from flask import Flask
-from small_index import build_small_index, small_catalog
-from waitress.server import create_server
+from waitress.server import create_server  # type: ignore[import-untyped]
 
 from qtr_rerank.records import Product
+from tests.small_index import build_small_index, small_catalog
 
 SCRIPT_ID = "x/<script>"
 SCRIPT_TITLE = '<script>alert(1)</script> Kettle & "Co" \'n'

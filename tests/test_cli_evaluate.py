@@ -7,6 +7,7 @@ import subprocess
 import sys
 from math import log2
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -39,7 +40,7 @@ def _evaluate(folder: Path, *arguments: str) -> Result:
     )
 
 
-def _json(folder: Path, *arguments: str) -> dict[str, object]:
+def _json(folder: Path, *arguments: str) -> dict[str, Any]:
     result = _evaluate(folder, *arguments, "--json")
     assert result.exit_code == 0, result.output
     fields = json.loads(result.output)

@@ -8,6 +8,7 @@ packages, and test_packaging.py installs the wheel.
 from __future__ import annotations
 
 import os
+import random
 import re
 import shutil
 import socket
@@ -18,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from experiments.tables import batching_table, between_marks, load_table, two_ways_table
-from qtr_rerank.settings import OpenSearchSettings
+from qtr_rerank.environment import OpenSearchSettings
 from tests.test_serve_clients import client_python
 
 ROOT = Path(__file__).parent.parent
@@ -30,9 +31,18 @@ def _blocks(page: str) -> list[tuple[str, str]]:
     return BLOCK.findall((ROOT / "docs" / f"{page}.md").read_text())
 
 
-def _free_port() -> str:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        return str(taken.getsockname()[1])
+def _free_ports(count: int) -> list[str]:
+    """Ports below those that the system gives to clients and to servers on port 0."""
+    ports = random.sample(range(20_000, 32_000), count * 10)
+    return [str(port) for port in ports if _is_free(port)][:count]
+
+
+def _is_free(port: int) -> bool:
+    try:
+        socket.create_server(("127.0.0.1", port)).close()
+    except OSError:
+        return False
+    return True
 
 
 def _script(page: str, url: str, folder: Path) -> str:
@@ -56,13 +66,17 @@ def _script(page: str, url: str, folder: Path) -> str:
             program = str(client_python("cohere" if kind.endswith("client") else "frameworks"))
         file.write_text(text)
         lines.append(f"{program} {file}")
-    script = "\n".join(lines).replace("http://127.0.0.1:9200", url)
-    for port in ("8123", "8124", "8125"):
-        free = _free_port()
-        script = script.replace(port, free)
-        for file in folder.glob("block*.py"):
-            file.write_text(file.read_text().replace(port, free))
-    # Without --port, the server listens on the port that replaces 8123.
+    ports = dict(zip(("8123", "8124", "8125"), _free_ports(3), strict=True))
+
+    def moved(text: str) -> str:
+        # In one pass: a new port may hold another's digits.
+        text = re.sub(r"\b812[345]\b", lambda port: ports[port[0]], text)
+        return text.replace("http://127.0.0.1:9200", url)
+
+    for file in folder.glob("block*.py"):
+        file.write_text(moved(file.read_text()))
+    script = moved("\n".join(lines))
+    # A server listens where no option says: on the port that stands for 8123.
     first = re.search(r"localhost:(\d+)", script)
     if first is not None:
         script = re.sub(r"qtr serve(?!.*--port)", f"qtr serve --port {first[1]}", script)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from math import log2
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -161,6 +162,6 @@ def test_measures_that_cannot_be_computed_are_explained(measure: str, message: s
 
 
 @pytest.mark.parametrize("settings", [{"measures": ()}, {"relevant": 0.0}])
-def test_invalid_settings_are_refused(settings: dict[str, float]) -> None:
+def test_invalid_settings_are_refused(settings: dict[str, Any]) -> None:
     with pytest.raises(SettingsError):
         RankingSettings(**settings)

@@ -66,7 +66,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "homedepot" / "products.csv").write_text(
         "product_uid,product_title\n" + "".join(rows)
     )
-    judged = []
+    judged: list[str] = []
     for number, name in enumerate(names):
         # The thing itself, and another of its kind or one of another.
         first = number // len(KINDS) * len(KINDS)

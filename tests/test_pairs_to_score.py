@@ -57,7 +57,7 @@ def score(source: Path, target: Path, size: int = 2) -> None:
     with PairWriter(target, reader) as writer:
         for batch in reader.batches(size):
             logits = np.arange(count, count + len(batch), dtype=np.float32)
-            writer.write(batch, {"score": [0.5] * len(batch), "logit": logits})
+            writer.write(batch, {"score": [0.5] * len(batch), "logit": logits.tolist()})
             count += len(batch)
 
 

@@ -36,7 +36,7 @@ def set_aside(path: Path, **options: Any) -> tuple[list[str], list[BadRow]]:
     """(ids read, rows set aside), ignoring the error after too many bad rows."""
     bad: list[BadRow] = []
     reader = read_catalog(path, on_bad_row=bad.append, **options)
-    ids = []
+    ids: list[str] = []
     try:
         ids.extend(product.id for product in reader)
     except DataError:

@@ -17,9 +17,9 @@ from qtr_rerank.data.homedepot import read_homedepot, read_homedepot_judgments
 from qtr_rerank.data.icecat import read_icecat, read_icecat_judgments
 from qtr_rerank.data.judgments import read_judgments
 from qtr_rerank.data.wands import parse_features, read_wands, read_wands_judgments
+from qtr_rerank.environment import Settings
 from qtr_rerank.errors import DataError
 from qtr_rerank.records import Judgment, Product
-from qtr_rerank.settings import Settings
 
 ICECAT = {
     "id": "10",

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -37,7 +38,7 @@ from qtr_rerank.students.twin import TwinSettings  # noqa: E402
 ROWS = st.lists(st.integers(1, 5), max_size=7)
 
 
-def padded(rows: Sequence[list[int]]) -> torch.Tensor:
+def padded(rows: Sequence[list[int]]) -> Any:
     width = max([1, *map(len, rows)])
     return torch.tensor([row + [0] * (width - len(row)) for row in rows], dtype=torch.int32)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -63,7 +64,7 @@ def test_pretraining_leaves_an_encoder_that_finetuning_starts_from(
     settings = PretrainSettings(encoder, epochs=6, batch=32, learning_rate=1e-2)
     caplog.set_level(logging.INFO, logger="qtr_rerank.teacher.training_loop")
     folder = pretrain(titles, tmp_path / "ebert", settings)
-    losses = [record.args[2] for record in caplog.records if len(record.args) == 4]
+    losses: list[Any] = [record.args[2] for record in caplog.records if len(record.args) == 4]
     # Guessing among 30,522 tokens costs 10.3; among the eight words of these titles, 2.1.
     assert losses[-1] < 4.0
     finetune(None, [_judged(tmp_path)], tmp_path / "teacher", FinetuneSettings(str(folder)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -147,7 +148,7 @@ def test_reranker_renders_products_and_keeps_texts(
     brand_first: Artifact,
 ) -> None:
     scorer = Scorer(brand_first)
-    documents = [
+    documents: list[Any] = [
         HOSE,
         {"title": HOSE.title, "brand": "Acme"},
         "Acme Garden hose 15 m",

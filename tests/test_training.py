@@ -6,6 +6,7 @@ import logging
 import warnings
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -32,7 +33,7 @@ from qtr_rerank.students.twin import TwinSettings  # noqa: E402
 from qtr_rerank.teacher.finetune import FinetuneSettings, finetune  # noqa: E402
 from qtr_rerank.teacher.score import ScoreSettings, score_pairs  # noqa: E402
 
-SMALL = {
+SMALL: dict[str, Any] = {
     "bert2dnn": Bert2DnnSettings(dim=16, bigram_buckets=64, hidden=16, hidden2=8),
     "bert-bilstm": BertBiLstmSettings(dim=16, state=8, attention=8, hidden=16),
     "twin": TwinSettings(dim=16, layers=1, heads=2, feed_forward=16, vector=16),
@@ -171,7 +172,8 @@ def test_the_shortest_of_runs_ends(steps: int, encoder: str, pairs: Path, tmp_pa
 
 def test_an_artifact_that_disagrees_with_torch_is_refused(student: Path, tmp_path: Path) -> None:
     artifact = export_student(student, tmp_path / "artifact")
-    other, _ = load_student(student)
+    loaded, _ = load_student(student)
+    other: Any = loaded
     other.unigrams.quantise()
     other.bigrams.quantise()
     probes = [("lamp", "a lamp"), ("mug", "a mug")]

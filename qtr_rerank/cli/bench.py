@@ -42,8 +42,8 @@ def bench(
     speedups against them. Their graphs are made once, with the extra 'train'.
     """
     from qtr_rerank.artifact import shipped_names
+    from qtr_rerank.environment import Settings, cache_folder
     from qtr_rerank.evaluate.latency import measure_latency
-    from qtr_rerank.settings import Settings, cache_folder
 
     chosen = names or tuple(shipped_names(Settings.from_environment().models_dir))
     # Before any measurement, so that a missing extra is reported at once.

@@ -20,7 +20,7 @@ def data() -> None:
 def list_sets() -> None:
     """List the public data sets, their licences, and their folders on this machine."""
     from qtr_rerank.data.datasets import DATASETS, contains_dataset
-    from qtr_rerank.settings import Settings
+    from qtr_rerank.environment import Settings
 
     data_dir = Settings.from_environment().data_dir
     for name, each in DATASETS.items():
@@ -47,8 +47,8 @@ def get(name: str, folder: Path | None, mirror: str | None) -> None:
     downloads must match it.
     """
     from qtr_rerank.data.datasets import contains_dataset, dataset, fetch_dataset, open_dataset
+    from qtr_rerank.environment import Settings
     from qtr_rerank.errors import SettingsError
-    from qtr_rerank.settings import Settings
 
     chosen = dataset(name)
     if folder is None:

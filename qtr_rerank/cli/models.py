@@ -13,7 +13,7 @@ import click
 def models(name: str | None, as_json: bool) -> None:
     """List the models and verify the checksums of their files; with NAME, print its card."""
     from qtr_rerank.artifact import CARD, Artifact, shipped_names
-    from qtr_rerank.settings import Settings
+    from qtr_rerank.environment import Settings
 
     if name is not None:
         click.echo((Artifact.load(name).path / CARD).read_text(encoding="utf-8"), nl=False)

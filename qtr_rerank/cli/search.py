@@ -69,8 +69,8 @@ def search(
         raise click.UsageError("--json is for a QUERY; --queries FILE writes a TREC run")
 
     # Imported here, so that --help is quick.
+    from qtr_rerank.environment import Settings
     from qtr_rerank.search import SearchEngine
-    from qtr_rerank.settings import Settings
 
     texts = None if queries is None else read_queries(queries)
     candidates = max(candidates, k)

@@ -7,9 +7,9 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from qtr_rerank.environment import OpenSearchSettings
 from qtr_rerank.errors import EngineUnavailableError, QtrError
 from qtr_rerank.retrieve.client_opensearch import connect, engine_errors, not_opensearch, reason_of
-from qtr_rerank.settings import OpenSearchSettings
 
 if TYPE_CHECKING:
     from opensearchpy import OpenSearch

@@ -8,17 +8,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from qtr_rerank.environment import OpenSearchSettings
 from qtr_rerank.errors import (
     CatalogIndexError,
     EngineUnavailableError,
     MissingExtraError,
     SettingsError,
 )
-from qtr_rerank.settings import OpenSearchSettings
 
 if TYPE_CHECKING:
     from opensearchpy import OpenSearch
 
+# The index setting that names the search pipeline of searches that name none.
+DEFAULT_PIPELINE = "index.search.default_pipeline"
 _TIMEOUT_SECONDS = 30
 
 

@@ -1,4 +1,4 @@
-"""The only reader of the environment. Everything else takes its settings as arguments."""
+"""Environment variables. Only this module reads them; all others take arguments."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from qtr_rerank.errors import SettingsError
 
 @dataclass(frozen=True, slots=True)
 class OpenSearchSettings:
-    """Where OpenSearch is and how to log in. Passwords never come from a command line's history."""
+    """OpenSearch's address and login. There is no option for the password: shells keep history."""
 
     url: str = "http://127.0.0.1:9200"
     user: str | None = None
@@ -21,7 +21,7 @@ class OpenSearchSettings:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the environment says, read once by `Settings.from_environment()`."""
+    """Settings from environment variables; `Settings.from_environment()` reads them."""
 
     data_dir: Path | None
     models_dir: Path | None
@@ -32,7 +32,7 @@ class Settings:
     def from_environment(cls) -> Settings:
         """Read QTR_DATA_DIR, QTR_MODELS_DIR, QTR_THREADS and OPENSEARCH_URL/_USER/_PASSWORD/_CA.
 
-        Raises SettingsError where a value cannot be used.
+        Raises SettingsError for a value that is not valid.
         """
         return cls(
             data_dir=_folder("QTR_DATA_DIR"),
@@ -48,33 +48,27 @@ class Settings:
 
 
 def cache_folder() -> Path:
-    """This project's folder for what can be made again: under XDG_CACHE_HOME, else ~/.cache."""
+    """The folder for files that can be downloaded or built again: in XDG_CACHE_HOME or ~/.cache."""
     base = Path(os.environ.get("XDG_CACHE_HOME") or "")
-    # The XDG specification has relative paths ignored.
+    # The XDG specification says to ignore relative paths.
     return (base if base.is_absolute() else Path.home() / ".cache") / "qtr-rerank"
 
 
-def java_home() -> Path | None:
-    """JAVA_HOME, by which a user names one of several Javas."""
-    value = os.environ.get("JAVA_HOME")
-    return Path(value) if value else None
-
-
 def opensearch_is_named() -> bool:
-    """Whether OPENSEARCH_URL names a node, so that none need be started."""
+    """Whether OPENSEARCH_URL is set: a running node, so none is started here."""
     return bool(os.environ.get("OPENSEARCH_URL"))
 
 
 def api_keys_from(file: Path | None) -> tuple[str, ...]:
-    """The keys of `file`, one a line, else those of QTR_API_KEYS, apart by commas; perhaps none.
+    """API keys from `file`, one per line, else from QTR_API_KEYS, separated by commas; may be none.
 
-    Raises SettingsError where the file cannot be read, and where it or the variable is there and
-    has no key: a server that was meant to be closed must not stand open.
+    Raises SettingsError if the file cannot be read, or if the file or the variable is given but
+    holds no key: a server that should require a key must not run without one.
     """
     if file is None:
-        named = os.environ.get("QTR_API_KEYS", "")
-        keys = tuple(key.strip() for key in named.split(",") if key.strip())
-        if named and not keys:
+        variable = os.environ.get("QTR_API_KEYS", "")
+        keys = tuple(key.strip() for key in variable.split(",") if key.strip())
+        if variable and not keys:
             raise SettingsError("QTR_API_KEYS is set and holds no key; write keys, or unset it")
         return keys
     try:
@@ -83,10 +77,10 @@ def api_keys_from(file: Path | None) -> tuple[str, ...]:
         raise SettingsError(
             f"{file} cannot be read ({error}); expected API keys, one a line"
         ) from error
-    found = tuple(line.strip() for line in lines if line.strip() and not line.startswith("#"))
-    if not found:
+    file_keys = tuple(line.strip() for line in lines if line.strip() and not line.startswith("#"))
+    if not file_keys:
         raise SettingsError(f"{file} holds no API key; write one a line")
-    return found
+    return file_keys
 
 
 def _folder(name: str) -> Path | None:
