@@ -96,9 +96,12 @@ def restore_folder(place: Path) -> None:
         _old(place).rename(place)
 
 
-def delete_unfinished(folder: Path) -> None:
-    """Delete what killed writers left in `folder`. Only for a folder with no other writer."""
-    for left in folder.glob(f".*{_UNFINISHED}"):
+def delete_unfinished(folder: Path, name: str = "*") -> None:
+    """Delete what killed writers of files or folders called `name` (a glob) left in `folder`.
+
+    Only for a process that is the one writer of these names.
+    """
+    for left in folder.glob(f".{name}.*{_UNFINISHED}"):
         if left.is_dir():
             shutil.rmtree(left)
         else:

@@ -1,4 +1,4 @@
-"""Fixtures of the whole suite, once a session: a real OpenSearch node, a tiny encoder."""
+"""Fixtures of the whole suite, made once per session: a real OpenSearch node, a tiny encoder."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from qtr_rerank.errors import QtrError
 from qtr_rerank.retrieve.client_opensearch import connect, engine_errors
 from qtr_rerank.settings import OpenSearchSettings, Settings
 
-# Its assertions are shown with their values, as those of the modules named test_*.
+# Show its assertions with their values, as pytest does for modules named test_*.
 pytest.register_assert_rewrite("tests.lexical_contract")
 
 
@@ -26,9 +26,9 @@ _missing_prerequisites = functools.cache(missing_prerequisites)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Skip tests of OpenSearch, with what is missing, where no node can run; fail them in CI.
+    """Skip tests of OpenSearch if no node can run here, and name what is missing; fail in CI.
 
-    In a hook, not in the fixtures: pytest then says it in one line for all of them.
+    In a hook instead of the fixtures, so that pytest reports all of them in one line.
     """
     fixtures = getattr(item, "fixturenames", ())
     given = os.environ.get("OPENSEARCH_URL")
@@ -42,24 +42,24 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 @pytest.fixture(scope="session")
 def node_tools() -> None:
-    """For tests that start nodes of their own: they are skipped where that cannot be done."""
+    """For tests that start nodes of their own: they are skipped if that is not possible."""
 
 
 @pytest.fixture(scope="session")
 def opensearch_settings() -> Iterator[OpenSearchSettings]:
-    """The node of OPENSEARCH_URL where it is set, else one started here and stopped at the end."""
+    """The node of OPENSEARCH_URL if it is set, else one that runs during the session."""
     settings = Settings.from_environment().opensearch
     if os.environ.get("OPENSEARCH_URL"):
-        fault = _fault_of(settings)
-        if fault:
-            pytest.fail(f"OPENSEARCH_URL is set, and {fault}", pytrace=False)
+        error = _error_of(settings)
+        if error:
+            pytest.fail(f"OPENSEARCH_URL is set, but {error}", pytrace=False)
         yield settings
     else:
         with LocalNode() as node:
             yield replace(settings, url=node.url)
 
 
-def _fault_of(settings: OpenSearchSettings) -> str:
+def _error_of(settings: OpenSearchSettings) -> str:
     try:
         with closing(connect(settings)) as client, engine_errors(settings.url):
             client.info()
@@ -70,13 +70,13 @@ def _fault_of(settings: OpenSearchSettings) -> str:
 
 @pytest.fixture(scope="session")
 def opensearch_url(opensearch_settings: OpenSearchSettings) -> str:
-    """Where the session's node answers."""
+    """The address of the session's node."""
     return opensearch_settings.url
 
 
 @pytest.fixture(scope="session")
 def encoder(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A BERT of 30 k tokens and 32 dimensions, untrained: the shapes of a real one."""
+    """An untrained BERT with 30,000 tokens and 32 dimensions, in the files of a real one."""
     torch = pytest.importorskip("torch", reason="training needs: pip install 'qtr-rerank[train]'")
     transformers = pytest.importorskip("transformers")
     folder = tmp_path_factory.mktemp("encoder")

@@ -59,7 +59,7 @@ class Checkpoint:
 
         None where nothing was begun. Raises DataError where another run left it.
         """
-        delete_unfinished(self._path.parent)
+        delete_unfinished(self._path.parent, self._path.name)
         if not self._path.is_file():
             return None
         state = torch.load(self._path, weights_only=True)

@@ -124,7 +124,7 @@ class Training:
             torch.save(state, unfinished)
 
     def _resume(self) -> int:
-        delete_unfinished(self._checkpoint.parent)
+        delete_unfinished(self._checkpoint.parent, self._checkpoint.name)
         if not self._checkpoint.is_file():
             return 0
         state = torch.load(self._checkpoint, weights_only=True, map_location=device())
