@@ -1,4 +1,4 @@
-"""`qtr opensearch` on a real node and a real server; each fault is made to happen."""
+"""`qtr opensearch` on a real node and a real server, with each fault that `check` reports."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def _persistent(client: Any) -> dict[str, Any]:
 
 @contextmanager
 def _set(client: Any, **settings: Any) -> Iterator[None]:
-    """Cluster settings, put back to what they were afterwards."""
+    """Change cluster settings, and restore them at the end."""
     named = {key.replace("__", "."): value for key, value in settings.items()}
     before = client.cluster.get_settings(params={"flat_settings": "true"})["persistent"]
     client.cluster.put_settings(body={"persistent": named})
@@ -136,7 +136,7 @@ def _set(client: Any, **settings: Any) -> Iterator[None]:
 
 
 def _wrong(lines: list[str]) -> list[tuple[str, str]]:
-    """What is wrong, each with its remedy."""
+    """The faults in the output of `check`, each with its remedy."""
     return [
         (line.removeprefix("WRONG  "), after.strip().removeprefix("remedy: "))
         for line, after in pairwise(lines)
@@ -169,7 +169,7 @@ def test_remove_restores_the_cluster_after_install(
 
     ranked = Reranker.load("match").rerank(QUERY, TITLES)
     matching = [hit.document for hit in ranked if {"usb", "cable"} & set(hit.document.split())]
-    # No pipeline is named: it is the index's default.
+    # The search names no pipeline: the index has a default one.
     found = _search(client, index, _body(size=5))
     assert sorted(found) == sorted(matching)
     lines = qtr("check", "--index", index, "--query", QUERY)
@@ -207,7 +207,7 @@ def test_remove_keeps_settings_of_others(client: Any, server: Running, qtr: Qtr)
         qtr("install", "--server", server.url)
         trusted = _persistent(client)[TRUSTED_ENDPOINTS]
         assert trusted == [*others, trusted_regex(Wiring(server.url))]
-        # Somebody adds one of theirs meanwhile.
+        # Somebody else adds a pattern.
         later = [*trusted, "^https://later\\.example\\.org/.*$"]
         client.cluster.put_settings(body={"persistent": {TRUSTED_ENDPOINTS: later}})
         qtr("remove")
@@ -225,9 +225,9 @@ def test_second_install_changes_only_what_it_names(
     assert any(line.startswith("updated search pipeline") for line in changed)
     best = [hit.document for hit in Reranker.load("match").rerank(QUERY, TITLES, top_k=2)]
     assert _search(client, index, _body(), search_pipeline=name) == best
-    # What is left out stays as it was.
+    # Options that are left out keep their values.
     assert qtr("install") == ["already installed; nothing was changed"]
-    # A default that somebody gives it meanwhile is what it gets back.
+    # A default pipeline that somebody set since is restored.
     client.indices.put_settings(index=index, body={"index.search.default_pipeline": None})
     qtr("install")
     client.indices.put_settings(index=index, body={"index.search.default_pipeline": "_none"})
@@ -258,7 +258,7 @@ def test_remove_unsets_default_pipelines_that_others_set(
     client: Any, server: Running, index: str, qtr: Qtr, name: str
 ) -> None:
     qtr("install", "--server", server.url)
-    # Not by `install`, and so not in its notes.
+    # Not set by `install`, so it is not in its record.
     client.indices.put_settings(index=index, body={"index.search.default_pipeline": name})
     assert f"default pipeline of index {index}: none" in qtr("remove")
     assert len(_search(client, index, _body(size=5))) == 5
@@ -288,7 +288,7 @@ def test_bulk_load_keeps_the_default_pipeline(
         lines = qtr("check", "--index", alias, "--query", QUERY)
         assert _wrong(lines) == []
         assert f"ok     index {second.index} uses the pipeline by default" in lines
-        # Where another tool loads it, it is lost, and check says so.
+        # Another tool's load would lose it, and `check` reports that.
         client.indices.put_settings(
             index=second.index, body={"index.search.default_pipeline": None}
         )
@@ -373,12 +373,12 @@ def _proxy(
     tls: ssl.SSLContext | None = None,
     login: str | None = None,
 ) -> Iterator[int]:
-    """The port of what a company may have before a server. All is handed on, but `metrics`: "403",
-    or a page of its own; and with `login` what does not bring it.
+    """Run a proxy before `url`, and yield its port. With `metrics` it answers /metrics itself, with
+    status 403 or with a page; with `login` it refuses requests without that login.
     """
 
     @Request.application
-    def hand_on(request: Request) -> Response:
+    def forward(request: Request) -> Response:
         if login is not None and request.headers.get("Authorization") != f"Basic {login}":
             return Response("{}", 401, content_type="application/json")
         if metrics is not None and request.path == "/metrics":
@@ -387,11 +387,11 @@ def _proxy(
         headers = {name: request.headers[name] for name in kept if name in request.headers}
         with closing(HTTPConnection(urlsplit(url).netloc, timeout=60)) as connection:
             connection.request(request.method, request.full_path, request.data or None, headers)
-            answer = connection.getresponse()
-            kind = answer.headers["Content-Type"]
-            return Response(answer.read(), answer.status, content_type=kind)
+            response = connection.getresponse()
+            kind = response.headers["Content-Type"]
+            return Response(response.read(), response.status, content_type=kind)
 
-    proxy = make_server("127.0.0.1", 0, hand_on, threaded=True, ssl_context=tls)
+    proxy = make_server("127.0.0.1", 0, forward, threaded=True, ssl_context=tls)
     running = threading.Thread(target=proxy.serve_forever)
     running.start()
     try:
@@ -426,7 +426,7 @@ def test_cluster_with_tls_and_login(
         with pytest.raises(QtrError, match="does not accept the login") as refused:
             qtr("check", *trusted)
         assert "a guess" not in str(refused.value)
-        # The environment says the same.
+        # The same settings in the environment.
         monkeypatch.setenv("OPENSEARCH_USER", "admin")
         monkeypatch.setenv("OPENSEARCH_PASSWORD", "a secret")
         monkeypatch.setenv("OPENSEARCH_CA", str(tmp_path / "ca.pem"))
@@ -438,7 +438,7 @@ def test_cluster_with_tls_and_login(
 
 
 class TestFaults:
-    """What `check` says of each fault, and that its remedy is one."""
+    """What `check` reports for each fault, and that its remedy works."""
 
     @pytest.fixture
     def wired(self, server: Running, qtr: Qtr) -> Qtr:
@@ -456,7 +456,7 @@ class TestFaults:
         with running_server(tmp_path / "log", "-m", "bert2dnn") as running:
             qtr("install", "--server", running.url, "--model", "bert2dnn")
             assert _wrong(qtr("check", "--index", index, "--query", QUERY)) == []
-        # A search outlives its reranker, in BM25's order.
+        # The search succeeds without the server, in BM25's order.
         body = _body(size=5)
         plain = _search(client, index, body | {"ext": {}}, search_pipeline="_none")
         assert _search(client, index, body, search_pipeline=name) == plain
@@ -472,7 +472,7 @@ class TestFaults:
             qtr("install", "--server", running.url, "--timeout", "1")
             os.kill(running.process.pid, signal.SIGSTOP)
             try:
-                # The search has OpenSearch's order, and has it soon.
+                # The search returns OpenSearch's order, within the time-out.
                 body = _body(size=5)
                 plain = _search(client, index, body | {"ext": {}}, search_pipeline="_none")
                 through = {"search_pipeline": name, "request_timeout": 15}
@@ -502,7 +502,7 @@ class TestFaults:
     def test_metrics_that_cannot_be_read_are_no_fault(
         self, qtr: Qtr, server: Running, index: str, metrics: str
     ) -> None:
-        """Behind a proxy that keeps /metrics to itself, or answers with a page of its own."""
+        """A proxy refuses /metrics, or answers it with a page of its own."""
         with _proxy(server.url, metrics) as port:
             qtr("install", "--server", f"http://127.0.0.1:{port}")
             assert _wrong(qtr("check", "--index", index, "--query", QUERY)) == []
@@ -622,7 +622,7 @@ class TestFaults:
     def test_failure_hidden_by_the_pipeline(
         self, wired: Qtr, index: str, client: Any, name: str
     ) -> None:
-        # Somebody has the pipeline rerank by a model that is gone.
+        # Somebody changed the pipeline's model to one that does not exist.
         pipeline = client.transport.perform_request("GET", f"/_search/pipeline/{name}")[name]
         pipeline["response_processors"][0]["rerank"]["ml_opensearch"]["model_id"] = "gone"
         client.transport.perform_request("PUT", f"/_search/pipeline/{name}", body=pipeline)
@@ -704,7 +704,7 @@ def test_unknown_reason_is_quoted() -> None:
 def test_pipeline_ranks_as_the_library_and_above_bm25(
     client: Any, opensearch_settings: OpenSearchSettings, qtr: Qtr, name: str, tmp_path: Path
 ) -> None:
-    """Index the sample shop, serve, install, search: the library's order, and above BM25's."""
+    """Index the sample shop, serve, install, search: the library's order, and better than BM25."""
     write_sample(tmp_path / "shop")
     alias = f"qtr-test-{uuid4().hex}"
     build_index(
@@ -761,12 +761,12 @@ def test_pipeline_ranks_as_the_library_and_above_bm25(
                 qrels,
             )
             assert figures["reranked"]["nDCG@10"] > figures["bm25"]["nDCG@10"] + 0.01
-            # SearchEngine in front asks for BM25's own order, whatever the index does by default.
+            # SearchEngine retrieves in BM25's order even if the index has a default pipeline.
             with SearchEngine.open(tmp_path / "index") as engine:
                 before = engine.search("waterproof jacket", 20)
                 qtr("install", "--server", running.url, "--ids", "--index", alias)
                 assert engine.search("waterproof jacket", 20).hits == before.hits
-        # The server is gone: BM25's order, and check says why.
+        # Without the server: BM25's order, and `check` reports why.
         plain = [hit.id for hit in searched("waterproof jacket", "_none")]
         assert [hit.id for hit in searched("waterproof jacket", name)] == plain
         ((what, _),) = _wrong(qtr("check"))
