@@ -32,14 +32,11 @@ from qtr_rerank import Candidate, Product, Reranker
 from qtr_rerank.cli import cli
 from qtr_rerank.data.sample import write_sample
 from qtr_rerank.errors import QtrError, SettingsError
-from qtr_rerank.opensearch.diagnosis import diagnose
 from qtr_rerank.opensearch.wiring import (
     ONLY_ML_NODES,
     PRIVATE_ADDRESSES,
     TRUSTED_ENDPOINTS,
     Wiring,
-    connector_body,
-    is_trusted,
     trusted_regex,
 )
 from qtr_rerank.records import Filters
@@ -125,13 +122,12 @@ def _persistent(client: Any) -> dict[str, Any]:
 @contextmanager
 def _set(client: Any, **settings: Any) -> Iterator[None]:
     """Change cluster settings, and restore them at the end."""
-    named = {key.replace("__", "."): value for key, value in settings.items()}
     before = client.cluster.get_settings(params={"flat_settings": "true"})["persistent"]
-    client.cluster.put_settings(body={"persistent": named})
+    client.cluster.put_settings(body={"persistent": settings})
     try:
         yield
     finally:
-        restored = {key: before.get(key) for key in named}
+        restored = {key: before.get(key) for key in settings}
         client.cluster.put_settings(body={"persistent": restored})
 
 
@@ -649,56 +645,6 @@ class TestFaults:
     def test_opensearch_is_down(self, qtr: Qtr) -> None:
         with pytest.raises(QtrError, match="does not answer; start it"):
             qtr("check", "--url", f"http://127.0.0.1:{_free_port()}")
-
-
-@pytest.mark.parametrize(
-    ("given", "message"),
-    [
-        ({"server": "localhost:8123"}, "the server is 'localhost:8123'; expected an address"),
-        ({"name": "My Pipeline"}, "the name is 'My Pipeline'"),
-        ({"fields": ()}, "no field to rerank by"),
-        ({"ids": True, "fields": ("a", "b")}, "ids are in one field; got a, b"),
-        ({"oversample": 0.5}, "oversample is 0.5; expected 1 or more"),
-        ({"prior": -1.0}, "prior is -1.0; expected 0 or more"),
-        ({"timeout": 0}, "timeout is 0; expected whole seconds, 1 or more"),
-        (
-            {"server": "http://s:1/v2/rerank"},
-            "which is one of its routes; give the address without a path",
-        ),
-    ],
-)
-def test_unusable_settings_are_refused(given: dict[str, Any], message: str) -> None:
-    with pytest.raises(SettingsError, match=message):
-        Wiring(**({"server": "http://10.0.0.5:8123"} | given))
-
-
-def test_only_the_servers_own_address_is_trusted() -> None:
-    wiring = Wiring("http://10.0.0.5:8123/")
-    pattern = trusted_regex(wiring)
-    assert is_trusted(wiring.endpoint, [pattern])
-    assert not is_trusted("http://10.0.0.5:81230/v2/rerank", [pattern])
-    assert not is_trusted("http://10x0.0.5:8123/v2/rerank", [pattern])
-    assert not is_trusted(wiring.endpoint, ["[", "^https://.*$"])
-
-
-def test_request_body_is_json_when_filled_in() -> None:
-    body = connector_body(Wiring("http://s:1", ids=True, fields=("id",), prior=1.5))
-    template = body["actions"][0]["request_body"]
-    for place, value in (("documents", '["a"]'), ("query", "q"), ("model", "m"), ("top_n", "1")):
-        template = template.replace(f"${{parameters.{place}}}", value)
-    assert json.loads(template) == {
-        "documents": ["a"],
-        "query": "q",
-        "model": "m",
-        "top_n": 1,
-        "documents_are_ids": True,
-        "prior": 1.5,
-    }
-
-
-def test_unknown_reason_is_quoted() -> None:
-    finding = diagnose("something odd", "http://s:1/v2/rerank", "match")
-    assert finding.what == "calling the server failed: something odd"
 
 
 def test_pipeline_ranks_as_the_library_and_above_bm25(
