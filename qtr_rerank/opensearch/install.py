@@ -117,7 +117,7 @@ def _require_key(wiring: Wiring, installation: Installation) -> None:
 
 
 def _connector(api: Api, wiring: Wiring, installation: Installation) -> tuple[str, str | None]:
-    """Ids of the connector, and of its model where there is one already."""
+    """The ids of the connector and of its model, None if the model has to be made."""
     connector_id = installation.connector_id
     if connector_id is not None and _is_same(installation.connector, wiring):
         return connector_id, installation.model_id
