@@ -36,7 +36,7 @@ demo: demo-$(ENGINE)  ## Serve the search page over the sample catalog (PORT=800
 demo-embedded: $(INDEX)/index.json
 	@exec $(RUN) -m demo --index $(INDEX) --port $(PORT)
 
-# The node of OPENSEARCH_URL, else one that ends with the page.
+# Uses the node of OPENSEARCH_URL, else a local one that stops with the demo.
 demo-opensearch: $(SAMPLE) .venv/opensearch
 	@exec $(RUN) -m demo.on_opensearch --catalog $(SAMPLE) --index $(INDEX)-opensearch --port $(PORT)
 
