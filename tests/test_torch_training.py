@@ -14,7 +14,8 @@ from qtr_rerank.errors import DataError, TrainingError
 
 torch = pytest.importorskip("torch", reason="training needs: pip install 'qtr-rerank[train]'")
 
-from qtr_rerank.teacher.training_loop import Training, random_batches  # noqa: E402
+from qtr_rerank.teacher.pretrain import PretrainSettings  # noqa: E402
+from qtr_rerank.teacher.training_loop import Training  # noqa: E402
 from qtr_rerank.torch_training import Batch, similar_length_batches  # noqa: E402
 
 
@@ -43,9 +44,8 @@ def _train(folder: Path, stop_at: int | None = None, learning_rate: float = 1e-2
     torch.manual_seed(7)
     net = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.Dropout(0.5), torch.nn.Linear(8, 1))
     inputs = torch.randn(100, 4)
-    batches = random_batches(np.ones(100, np.int64), 10, 25, np.random.default_rng(7))
-    settings = {"learning_rate": learning_rate}
-    training = Training(net, batches, learning_rate, 0.1, folder / "checkpoint.pt", settings)
+    settings = PretrainSettings("unused", epochs=25, batch=10, learning_rate=learning_rate)
+    training = Training(net, np.ones(100, np.int64), settings, folder)
 
     def loss_of(rows: Batch) -> torch.Tensor:
         return (net(inputs[rows]).squeeze(1) - inputs[rows].sum(1)).square().mean()

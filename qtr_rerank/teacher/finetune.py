@@ -25,7 +25,7 @@ from qtr_rerank.teacher.encoders import (
     load_cross_encoder,
     load_tokenizer,
 )
-from qtr_rerank.teacher.training_loop import Training, random_batches
+from qtr_rerank.teacher.training_loop import Training
 from qtr_rerank.torch_training import Batch
 
 log = logging.getLogger(__name__)
@@ -109,17 +109,7 @@ def finetune(
     reads = common_template(path for path in (weak, *gold, dev) if path is not None)
     tokenizer = load_tokenizer(settings.encoder)
     model = load_cross_encoder(settings.encoder, settings.dropout)
-    rng = np.random.default_rng(settings.seed)
-    batches = random_batches(pairs.lengths(), settings.batch, settings.epochs, rng)
-    out.mkdir(parents=True, exist_ok=True)
-    training = Training(
-        model,
-        batches,
-        settings.learning_rate,
-        settings.warmup_share,
-        out / "checkpoint.pt",
-        asdict(settings) | {"pairs": len(pairs.labels)},
-    )
+    training = Training(model, pairs.lengths(), settings, out)
     stopping = _EarlyStopping(model, tokenizer, held_out, training, settings) if held_out else None
 
     def loss_of(rows: Batch) -> Tensor:
