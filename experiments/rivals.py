@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import click
-import numpy as np
 import torch
 from tokenizers import Tokenizer
 from torch import Tensor
@@ -41,7 +40,7 @@ from qtr_rerank.students.pair_ids import PairIds, read_pair_ids
 from qtr_rerank.students.platt_scaling import fit_platt
 from qtr_rerank.students.student import StudentSettings
 from qtr_rerank.teacher.encoders import autocast, device, load_tokenizer
-from qtr_rerank.teacher.training_loop import Training, random_batches
+from qtr_rerank.teacher.training_loop import Training
 from qtr_rerank.torch_training import Batch
 
 NOTES = "rival.json"
@@ -103,17 +102,7 @@ def distill_rival(
     special = special_ids(vocabulary)
     query_lengths = (pairs.query_ids != 0).sum(1)[pairs.query_of[places]]
     lengths = (query_lengths + pairs.title_lengths[pairs.title_of[places]]).numpy()
-    chance = np.random.default_rng(settings.seed)
-    batches = random_batches(lengths, settings.batch, settings.epochs, chance)
-    out.mkdir(parents=True, exist_ok=True)
-    training = Training(
-        model,
-        batches,
-        settings.learning_rate,
-        settings.warmup_share,
-        out / "checkpoint.pt",
-        asdict(settings) | {"pairs": len(places)},
-    )
+    training = Training(model, lengths, settings, out)
 
     def loss_of(batch: Batch) -> Tensor:
         chosen = places[torch.from_numpy(batch)]
