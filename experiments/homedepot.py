@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments import homedepot_page, homedepot_plots
+from experiments.commands import data_option, encoder_option, open_run, step
 from experiments.homedepot_measures import (
     Judged,
     Measured,
@@ -50,9 +51,9 @@ from experiments.homedepot_steps import (
 )
 from experiments.homedepot_students import GROUPS, OPTIONAL, Student, students
 from experiments.homedepot_times import artifact_times, rival_times
-from experiments.steps import claim, data_option, encoder_option
 from qtr_rerank.data.pair_tables import read_table
 from qtr_rerank.errors import QtrError
+from qtr_rerank.recipe.steps import StepRunner
 from qtr_rerank.runtime.scorer import Scorer
 from qtr_rerank.teacher.score import add_cosine
 
@@ -118,19 +119,19 @@ def run(
 
     `seconds` is spent on each figure of latency.
     """
-    claim(work, asdict(settings))
-    prepare(data, work)
-    chosen = train_teachers(data, work, settings)
-    score_pairs(work, chosen, settings)
+    runner = open_run(work, asdict(settings))
+    prepare(data, runner)
+    chosen = train_teachers(data, runner, settings)
+    score_pairs(runner, chosen, settings)
     judged, catalog = Judged(work / "dev.parquet"), Catalog(data, work)
-    teachers, orders = _teachers(judged, work, settings, chosen)
+    teachers, orders = _teachers(judged, runner, settings, chosen)
     teacher = judged.measure(orders["teacher"], chances_of(orders["teacher"]))
-    orders["bm25"] = bm25_scores(judged, catalog, work)
+    orders["bm25"] = bm25_scores(judged, catalog, runner)
     orders["random"] = np.zeros(len(judged.ids))
     measured: dict[str, Measured] = {}
     artifacts: dict[str, Path] = {}
     for student in rows:
-        artifacts[student.id] = train_student(student, work, settings)
+        artifacts[student.id] = train_student(student, runner, settings)
         scorer = Scorer.load(artifacts[student.id])
         logits = scorer.score_pairs(judged.queries, judged.titles)
         measured[student.id] = judged.measure(logits, scorer.probabilities(logits))
@@ -151,7 +152,9 @@ def run(
             )
             for student in rows
         ],
-        "rivals": _rivals(judged, teacher, _best(rows, measured), work, settings, shapes, seconds),
+        "rivals": _rivals(
+            judged, teacher, _best(rows, measured), runner, settings, shapes, seconds
+        ),
         "recall": [
             row
             for student in rows
@@ -166,9 +169,10 @@ def run(
 
 
 def _teachers(
-    judged: Judged, work: Path, settings: HomeDepotSettings, chosen: str
+    judged: Judged, runner: StepRunner, settings: HomeDepotSettings, chosen: str
 ) -> tuple[list[dict[str, Any]], dict[str, NDArray[np.floating]]]:
     """Rows of the three teachers and of the mixture, and the chosen one's logits."""
+    work = runner.folder
     rows: list[dict[str, Any]] = []
     orders: dict[str, NDArray[np.floating]] = {}
     measured: dict[str, Measured] = {}
@@ -180,11 +184,7 @@ def _teachers(
         if name == chosen:
             orders["teacher"] = logits
     cosine = work / "dev-cosine.parquet"
-    if cosine.is_file():
-        click.echo(f"kept  {cosine}")
-    else:
-        click.echo(f"+ cosines of {len(judged.ids):,} pairs by {settings.encoder}")
-        add_cosine(settings.encoder, work / "dev.parquet", cosine)
+    step(runner, cosine, lambda: add_cosine(settings.encoder, work / "dev.parquet", cosine))
     logits, weights = mixed(judged, opinions_of(work / f"{chosen}-dev", cosine), work)
     measured["mixed"] = judged.measure(logits, chances_of(logits))
     rows.append({"id": "mixed", "weights": weights} | measured["mixed"].figures)
@@ -236,14 +236,15 @@ def _rivals(
     judged: Judged,
     teacher: Measured,
     best: tuple[str, Measured] | None,
-    work: Path,
+    runner: StepRunner,
     settings: HomeDepotSettings,
     shapes: Sequence[str],
     seconds: float,
 ) -> list[dict[str, Any]]:
     rows = []
+    work = runner.folder
     for shape in shapes:
-        exported = train_rival(shape, work, settings)
+        exported = train_rival(shape, runner, settings)
         for precision in PRECISIONS:
             scored = read_table(rival_scores(work, shape, precision), ["logit", "score"])
             logits, chances = (scored.column(name).to_numpy() for name in ("logit", "score"))

@@ -12,9 +12,11 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from experiments.commands import step
 from experiments.homedepot_measures import Judged
 from qtr_rerank.data.datasets import open_dataset
 from qtr_rerank.data.pair_tables import read_table, write_table
+from qtr_rerank.recipe.steps import StepRunner
 from qtr_rerank.records import Candidate
 from qtr_rerank.retrieve.fuse import reciprocal_rank_fusion
 from qtr_rerank.retrieve.lexical_tantivy import TantivyLexical
@@ -56,19 +58,19 @@ class Catalog:
         return {query: self._lists[query] for query in queries}
 
 
-def bm25_scores(judged: Judged, catalog: Catalog, work: Path) -> NDArray[np.float64]:
-    """BM25 of each development pair, 0 where title and query share no word."""
-    path = work / "bm25-dev.parquet"
-    if path.is_file():
-        click.echo(f"kept  {path}")
-    else:
-        click.echo(f"+ BM25 of {len(judged.ids):,} pairs")
+def bm25_scores(judged: Judged, catalog: Catalog, runner: StepRunner) -> NDArray[np.float64]:
+    """BM25 of each development pair, (pairs,); 0 if title and query share no word."""
+    path = runner.folder / "bm25-dev.parquet"
+
+    def score() -> None:
         values = np.zeros(len(judged.ids))
         for code, query in enumerate(judged.distinct):
             scores = {hit.id: hit.score for hit in catalog.lexical.search(query, len(catalog))}
             for place in np.flatnonzero(judged.codes == code):
                 values[place] = scores.get(judged.ids[place], 0.0)
         write_table(pa.table({"bm25": pa.array(values, type=pa.float64())}), path)
+
+    step(runner, path, score)
     scored: NDArray[np.float64] = read_table(path, ["bm25"]).column("bm25").to_numpy()
     return scored
 

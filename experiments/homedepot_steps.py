@@ -1,13 +1,12 @@
-"""Home Depot, the steps that leave files: pair tables, teachers, scores, students, rivals.
+"""Home Depot, the steps that write files: pair tables, teachers, scores, students, rivals.
 
-Each is a command of the program, not run again where its outcome is in the work folder.
+Each is a command of the program; finished steps are kept in the work folder.
 """
 
 from __future__ import annotations
 
 import csv
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,12 +16,13 @@ import click
 import numpy as np
 
 from experiments import rivals
+from experiments.commands import QTR, Program, step
 from experiments.homedepot_students import GOLD_EPOCHS, Student, short
-from experiments.steps import QTR, Program
 from qtr_rerank.data.files import first_file
 from qtr_rerank.data.homedepot import CATALOG_FILES
 from qtr_rerank.data.pair_tables import read_table, texts, write_table
 from qtr_rerank.errors import DataError
+from qtr_rerank.recipe.steps import StepRunner
 
 TEACHERS = ("plain", "ebert", "stacked")
 # A step of the larger one costs five or six of the smaller's.
@@ -57,36 +57,40 @@ def generated_for(transfer: int) -> int:
     return _GENERATED + max(0, transfer - _USUAL) // _PAIRS_A_QUERY
 
 
-def prepare(data: Path, work: Path) -> None:
+def prepare(data: Path, runner: StepRunner) -> None:
     """Judged pairs of both sides of the split, and the queries of the training side."""
+    work = runner.folder
     for split in ("train", "dev"):
         QTR.step(
+            runner,
             work / f"{split}.parquet",
             *("pairs", "judged", "homedepot", data / "homedepot", "--split", split),
             *("-o", work / f"{split}.parquet"),
         )
-    queries = work / "queries.csv"
-    if not queries.exists():
-        unfinished = queries.with_name(f".{queries.name}.{os.getpid()}")
-        with unfinished.open("w", encoding="utf-8", newline="") as rows:
+
+    def write_queries() -> None:
+        with (work / "queries.csv").open("w", encoding="utf-8", newline="") as rows:
             writer = csv.writer(rows)
             writer.writerow(["query"])
             judged = texts(read_table(work / "train.parquet", ["query"]), "query")
             writer.writerows([query] for query in dict.fromkeys(judged))
-        unfinished.replace(queries)
+
+    step(runner, work / "queries.csv", write_queries)
 
 
-def train_teachers(data: Path, work: Path, settings: HomeDepotSettings) -> str:
+def train_teachers(data: Path, runner: StepRunner, settings: HomeDepotSettings) -> str:
     """The transfer set and three teachers, their scores of the development pairs, and the name of
     the better of the first two, by its loss on training queries that neither learnt from.
 
     The students learn from that one, not from the stacked one, which can so be trained beside them.
     """
+    work = runner.folder
     products = first_file(data / "homedepot", CATALOG_FILES)
     gold = ("--gold", work / "train.parquet", "--epochs", settings.teacher_epochs)
     seed = ("--seed", settings.seed)
     encoders = {"plain": settings.encoder, "ebert": str(work / "ebert")}
     QTR.step(
+        runner,
         work / "ebert" / "pretrain.json",
         *("teacher", "pretrain", products, "--column", "product_title"),
         *("--encoder", settings.encoder, "--epochs", settings.pretrain_epochs),
@@ -94,22 +98,26 @@ def train_teachers(data: Path, work: Path, settings: HomeDepotSettings) -> str:
     )
     for name, encoder in encoders.items():
         QTR.step(
+            runner,
             _teacher(work, name) / "teacher.json",
             *("teacher", "finetune", "--encoder", encoder, *gold, "--gold-repeats", 1, *seed),
             *("-o", _teacher(work, name)),
         )
     QTR.step(
+        runner,
         work / "pairs.parquet",
         *("pairs", "synthesize", products, "--column", "product_title"),
         *("--queries", work / "queries.csv", "--keep-out", work / "dev.parquet"),
         *("--generated", settings.generated, "--dense-encoder", settings.encoder),
         *("--size", settings.transfer, *seed, "-o", work / "pairs.parquet"),
     )
-    sample(work / "pairs.parquet", settings.stacked, work / "stack.parquet", settings.seed)
+    stacked = work / "stack.parquet"
+    sample(runner, work / "pairs.parquet", settings.stacked, stacked, settings.seed)
     first = _best(work, encoders)
     QTR.step(
+        runner,
         _teacher(work, "stacked") / "teacher.json",
-        *("teacher", "stack", _teacher(work, first), work / "stack.parquet"),
+        *("teacher", "stack", _teacher(work, first), stacked),
         *("--encoder", encoders[first], *gold, "--set", f"seed={settings.seed}"),
         *("-o", _teacher(work, "stacked")),
     )
@@ -130,9 +138,11 @@ def teacher_notes(work: Path, name: str) -> dict[str, Any]:
     return notes
 
 
-def score_pairs(work: Path, teacher: str, settings: HomeDepotSettings) -> None:
-    """What students learn from: the teacher's scores of transfer, training and varied pairs."""
+def score_pairs(runner: StepRunner, teacher: str, settings: HomeDepotSettings) -> None:
+    """What students learn from: the teacher's scores of transfer, training and augmented pairs."""
+    work = runner.folder
     QTR.step(
+        runner,
         work / "augmented.parquet",
         *("pairs", "augment", work / "train.parquet", "--seed", settings.seed),
         *("-o", work / "augmented.parquet"),
@@ -141,15 +151,16 @@ def score_pairs(work: Path, teacher: str, settings: HomeDepotSettings) -> None:
         _score(work, teacher, work / f"{table}.parquet", f"{out}-scores")
 
 
-def train_student(student: Student, work: Path, settings: HomeDepotSettings) -> Path:
+def train_student(student: Student, runner: StepRunner, settings: HomeDepotSettings) -> Path:
     """The artifact of a student: trained and exported."""
+    work = runner.folder
     chosen = list(student.chosen)
     if student.hard_labels:
         read: list[object] = ["--gold", work / "train.parquet", "--epochs", GOLD_EPOCHS]
         # The targets are the gold labels alone, and as sharp as they are.
         chosen += ["gold_share=1", "gold_repeats=1", "temperature=1"]
     else:
-        read = ["--scores", _transfer(student, work, settings)]
+        read = ["--scores", _transfer(student, runner, settings)]
         if student.augmented:
             read += ["--scores", work / "augmented-scores"]
         read += ["--gold", work / "train-scores"]
@@ -157,6 +168,7 @@ def train_student(student: Student, work: Path, settings: HomeDepotSettings) -> 
             chosen.append(f"gold_repeats={GOLD_REPEATS}")
     folder = student_folder(student, work)
     QTR.step(
+        runner,
         folder / "probes.json",  # the last that is written
         *("distill", student.kind, "--config", student.config, *read),
         *("--encoder", settings.encoder, "--seed", settings.seed),
@@ -164,6 +176,7 @@ def train_student(student: Student, work: Path, settings: HomeDepotSettings) -> 
         *("-o", folder),
     )
     QTR.step(
+        runner,
         artifact_folder(student, work) / "config.json",
         *("export", folder, "--name", student.id, "-o", artifact_folder(student, work)),
     )
@@ -180,22 +193,25 @@ def artifact_folder(student: Student, work: Path) -> Path:
     return work / "artifacts" / student.id
 
 
-def train_rival(shape: str, work: Path, settings: HomeDepotSettings) -> Path:
+def train_rival(shape: str, runner: StepRunner, settings: HomeDepotSettings) -> Path:
     """A small transformer on the students' pairs, exported; its scores of the development pairs
     lie beside it, one file a precision.
     """
+    work = runner.folder
     folder, exported = work / "rivals" / shape, work / "rivals" / f"{shape}-onnx"
     RIVALS.step(
+        runner,
         folder / rivals.NOTES,
         *("distill", "--shape", shape, "--encoder", settings.encoder),
         *("--scores", work / "transfer-scores", "--scores", work / "augmented-scores"),
         *("--gold", work / "train-scores", "--gold-repeats", GOLD_REPEATS),
         *("--epochs", RIVAL_EPOCHS[shape], "--seed", settings.seed, "-o", folder),
     )
-    RIVALS.step(exported / rivals.NOTES, "export", folder, "-o", exported)
+    RIVALS.step(runner, exported / rivals.NOTES, "export", folder, "-o", exported)
     for precision in PRECISIONS:
         scored = rival_scores(work, shape, precision)
         RIVALS.step(
+            runner,
             scored,
             *("score", exported, work / "dev.parquet", "--precision", precision, "-o", scored),
         )
@@ -207,25 +223,28 @@ def rival_scores(work: Path, shape: str, precision: str) -> Path:
     return work / "rivals" / f"{shape}-{precision}.parquet"
 
 
-def sample(table: Path, rows: int, out: Path, seed: int) -> Path:
-    """Write that many rows, drawn at random, in the order of the table; fewer rows are part of
-    more. Where there are no more, the table is its own sample.
+def sample(runner: StepRunner, table: Path, rows: int, out: Path, seed: int) -> Path:
+    """Write `rows` rows drawn at random, in the table's order, or all if there are fewer.
+
+    A smaller sample is part of a larger one.
     """
-    if out.exists():
-        click.echo(f"kept  {out}")
-        return out
-    read = read_table(table, [])
-    chosen = np.random.default_rng(seed).permutation(read.num_rows)[:rows]
-    write_table(read.take(np.sort(chosen)), out)
-    click.echo(f"+ {len(chosen):,} of the {read.num_rows:,} rows of {table} -> {out}")
+
+    def draw() -> None:
+        read = read_table(table, [])
+        chosen = np.random.default_rng(seed).permutation(read.num_rows)[:rows]
+        write_table(read.take(np.sort(chosen)), out)
+        click.echo(f"+ {len(chosen):,} of the {read.num_rows:,} rows of {table} -> {out}")
+
+    step(runner, out, draw)
     return out
 
 
-def _transfer(student: Student, work: Path, settings: HomeDepotSettings) -> Path:
+def _transfer(student: Student, runner: StepRunner, settings: HomeDepotSettings) -> Path:
+    scores = runner.folder / "transfer-scores"
     if student.transfer is None:
-        return work / "transfer-scores"
-    out = work / f"transfer-{short(student.transfer)}.parquet"
-    return sample(work / "transfer-scores", student.transfer, out, settings.seed)
+        return scores
+    out = runner.folder / f"transfer-{short(student.transfer)}.parquet"
+    return sample(runner, scores, student.transfer, out, settings.seed)
 
 
 def _score(work: Path, teacher: str, pairs: Path, out: str) -> None:

@@ -19,11 +19,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments import sst2_page, sst2_plots
+from experiments.commands import QTR, data_option, encoder_option, open_run, step
 from experiments.sst2_data import prepare
-from experiments.steps import QTR, claim, data_option, encoder_option
 from qtr_rerank.data.pair_tables import read_table, texts, write_table
 from qtr_rerank.errors import QtrError
 from qtr_rerank.evaluate.significance import paired_randomisation
+from qtr_rerank.recipe.steps import StepRunner
 from qtr_rerank.runtime.scorer import Scorer
 
 DNN, BILSTM = "bert2dnn", "bert-bilstm"
@@ -110,9 +111,11 @@ def run(
     data: Path, work: Path, settings: Sst2Settings, students: Sequence[Student] = STUDENTS
 ) -> dict[str, Any]:
     """Every step that is not done yet; what was measured, as results/sst2.json holds it."""
-    counts = _prepared(data, work, settings)
+    runner = open_run(work, asdict(settings))
+    counts = _prepared(data, runner, settings)
     teacher = work / "teacher"
     QTR.step(
+        runner,
         teacher / "teacher.json",
         *("teacher", "finetune", "--encoder", settings.encoder),
         *("--gold", work / "train.parquet", "--gold-repeats", 1, "--dev", work / "dev.parquet"),
@@ -127,7 +130,7 @@ def run(
         {"id": "teacher", "model": "teacher (cross-encoder)"} | of_teacher
     ]
     for student in students:
-        folder = _trained(student, work, settings)
+        folder = _trained(student, runner, settings)
         meta = json.loads((folder / "student" / "student.json").read_text(encoding="utf-8"))
         right[student.id] = _right(work, _student_logits(folder / "artifact", work))
         accuracy = _accuracy(right[student.id])
@@ -165,19 +168,21 @@ def interval(correct: int, total: int, z: float = 1.96) -> tuple[float, float]:
     return middle - half, middle + half
 
 
-def _prepared(data: Path, work: Path, settings: Sst2Settings) -> dict[str, int]:
-    claim(work, asdict(settings))
-    done = work / "prepared.json"
-    if not done.is_file():
-        click.echo(f"+ cutting {data} into sentences")
-        counts = prepare(data, work, settings.transfer, settings.seed)
-        done.write_text(json.dumps(counts) + "\n", encoding="utf-8")
-    read: dict[str, int] = json.loads(done.read_text(encoding="utf-8"))
+def _prepared(data: Path, runner: StepRunner, settings: Sst2Settings) -> dict[str, int]:
+    path = runner.folder / "prepared.json"
+
+    def cut() -> None:
+        counts = prepare(data, runner.folder, settings.transfer, settings.seed)
+        path.write_text(json.dumps(counts) + "\n", encoding="utf-8")
+
+    step(runner, path, cut)
+    read: dict[str, int] = json.loads(path.read_text(encoding="utf-8"))
     return read
 
 
-def _trained(student: Student, work: Path, settings: Sst2Settings) -> Path:
+def _trained(student: Student, runner: StepRunner, settings: Sst2Settings) -> Path:
     """The folder of a student, trained and exported."""
+    work = runner.folder
     folder = work / student.id
     chosen = [f"student.max_title_tokens={TITLE_TOKENS[student.config]}"]
     if student.hard_labels:
@@ -191,6 +196,7 @@ def _trained(student: Student, work: Path, settings: Sst2Settings) -> Path:
     if student.temperature is not None:
         chosen.append(f"temperature={student.temperature:g}")
     QTR.step(
+        runner,
         folder / "student" / "probes.json",  # the last that is written
         *("distill", student.kind, "--config", student.config, *read),
         *("--encoder", settings.encoder, "--seed", settings.seed),
@@ -198,6 +204,7 @@ def _trained(student: Student, work: Path, settings: Sst2Settings) -> Path:
         *("-o", folder / "student"),
     )
     QTR.step(
+        runner,
         folder / "artifact" / "config.json",
         *("export", folder / "student", "--name", student.id, "-o", folder / "artifact"),
     )

@@ -20,9 +20,9 @@ from typing import Any
 import click
 import numpy as np
 
+from experiments.commands import QTR, data_option
 from experiments.icecat import development_judgments, write_qrels
 from experiments.server_process import running_server
-from experiments.steps import QTR, data_option
 from experiments.whole_catalog import DEPTH, Search, measured
 from indexer.job import IndexSettings, build_index
 from qtr_rerank.data.files import first_file

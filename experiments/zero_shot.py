@@ -2,11 +2,12 @@
 
     QTR_DATA_DIR=.../data python -m experiments.zero_shot
 
-All judged pairs of both sides of the split, since no artifact has seen either. The mixture of the
-teacher (experiments/mixture.json) and the transfer sets were chosen by looking at these figures, so
-they are a little steered; no weight has seen the data. And what the twin finds in the whole
-catalog, of products judged relevant. Writes results/zero-shot.json. With `--models DIR` it measures
-others, such as those of `qtr train` on this very catalog without its judgments.
+Measured on the judged pairs of both sides of the split, since no artifact has seen either. The
+mixture of the teacher (qtr_rerank.recipe.general_settings) and the transfer sets were chosen by
+looking at these figures, so they are slightly optimistic; no weight was trained on the data. Also
+measured: how many relevant products the twin retrieves from the whole catalog. Writes
+results/zero-shot.json. `--models DIR` measures other artifacts, such as those of `qtr train` on
+this catalog without its judgments.
 """
 
 from __future__ import annotations
@@ -16,9 +17,9 @@ from pathlib import Path
 
 import click
 
+from experiments.commands import QTR, data_option, open_run
 from experiments.homedepot_measures import GAINS, RELEVANT, Judged
 from experiments.homedepot_search import Catalog, bm25_scores, recall
-from experiments.steps import QTR, data_option
 from qtr_rerank.artifact import SHIPPED, names_in
 from qtr_rerank.runtime.scorer import Scorer
 
@@ -38,10 +39,11 @@ from qtr_rerank.runtime.scorer import Scorer
 def main(data: Path, work: Path, out: Path, models: Path) -> None:
     """AUC and nDCG@10 of BM25 and of each artifact, and recall of the twin."""
     pairs = work / "pairs.parquet"
-    QTR.step(pairs, "pairs", "judged", "homedepot", data / "homedepot", "-o", pairs)
+    runner = open_run(work, {"experiment": "zero-shot"})
+    QTR.step(runner, pairs, "pairs", "judged", "homedepot", data / "homedepot", "-o", pairs)
     judged = Judged(pairs)
     catalog = Catalog(data, work)
-    orders = {"BM25, title": bm25_scores(judged, catalog, work)}
+    orders = {"BM25, title": bm25_scores(judged, catalog, runner)}
     for name in names_in(models):
         orders[name] = Scorer.load(models / name).score_pairs(judged.queries, judged.titles)
     report = {

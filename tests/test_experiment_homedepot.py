@@ -44,6 +44,7 @@ from qtr_rerank.artifact import SHIPPED  # noqa: E402
 from qtr_rerank.data.pair_tables import read_table, texts, write_table  # noqa: E402
 from qtr_rerank.errors import DataError  # noqa: E402
 from qtr_rerank.evaluate.measures import auc  # noqa: E402
+from qtr_rerank.recipe.steps import StepRunner  # noqa: E402
 
 KINDS = ["small", "large", "red", "blue", "steel", "oak", "brass", "garden", "folding", "flat"]
 KINDS += ["round", "heavy", "light", "copper", "white", "black", "indoor", "short", "tall", "deep"]
@@ -125,6 +126,7 @@ def test_the_experiment_runs_resumes_and_shows_what_it_measured(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.ERROR)
+    caplog.set_level(logging.INFO, logger="qtr_rerank.recipe.steps")
     work = tmp_path / "work"
     settings = HomeDepotSettings(
         wide_encoder,
@@ -147,12 +149,13 @@ def test_the_experiment_runs_resumes_and_shows_what_it_measured(
     assert "+ qtr export" in said
     for command in ("distill", "teacher finetune", "teacher pretrain", "teacher stack", "pairs"):
         assert f"+ qtr {command}" not in said
-    for outcome in ("recall/twin.json", "bm25-dev.parquet", "students/match/probes.json"):
-        assert f"kept  {work / outcome}" in said
+    assert f"kept  {work / 'recall' / 'twin.json'}" in said
+    for outcome in ("bm25-dev.parquet", "students/match/probes.json"):
+        assert f"{outcome}: kept" in caplog.text
     assert first == again
     _check_the_report(first, work)
     _check_what_is_shown(first, tmp_path)
-    with pytest.raises(DataError, match="give another --work"):
+    with pytest.raises(DataError, match="begun with other stacked .* another --work"):
         run(data, work, replace(settings, stacked=100), ROWS)
 
 
@@ -278,9 +281,12 @@ def test_opinions_stand_beside_each_other(tmp_path: Path) -> None:
 
 
 def test_a_smaller_sample_is_part_of_a_larger_one(tmp_path: Path) -> None:
+    runner = StepRunner(tmp_path, {})
     write_table(pa.table({"place": list(range(100))}), tmp_path / "all.parquet")
     found = [
-        read_table(sample(tmp_path / "all.parquet", rows, tmp_path / f"{rows}.parquet", 7), [])
+        read_table(
+            sample(runner, tmp_path / "all.parquet", rows, tmp_path / f"{rows}.parquet", 7), []
+        )
         .column("place")
         .to_pylist()
         for rows in (10, 40, 400)

@@ -1,4 +1,4 @@
-"""`qtr ... --set name=value`: any field of a settings class, from the command line."""
+"""Options that commands share: paths, `--reads`, and `--set name=value` for any setting."""
 
 from __future__ import annotations
 
@@ -7,10 +7,16 @@ import types
 import typing
 from collections.abc import Sequence
 from dataclasses import fields, is_dataclass, replace
+from pathlib import Path
 from typing import Any, TypeVar
+
+import click
 
 from qtr_rerank.errors import SettingsError
 
+IN_PATH = click.Path(exists=True, path_type=Path)
+OUT_PATH = click.Path(path_type=Path)
+READS_HELP = "What models read of a product, as '{brand} {title} {category}'."
 Settings = TypeVar("Settings")
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from qtr_rerank.cli.options import with_overrides
-from qtr_rerank.cli.train import IN_PATH, OUT_PATH, need_training
+from qtr_rerank.cli.options import IN_PATH, OUT_PATH, with_overrides
+from qtr_rerank.cli.training_extra import need_training
 
 SET = click.option(
     "--set", "assignments", multiple=True, metavar="NAME=VALUE", help="Any field of the settings."
