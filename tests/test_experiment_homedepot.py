@@ -155,7 +155,7 @@ def test_the_experiment_runs_resumes_and_shows_what_it_measured(
     assert first == again
     _check_the_report(first, work)
     _check_what_is_shown(first, tmp_path)
-    with pytest.raises(DataError, match="begun with other stacked .* another --work"):
+    with pytest.raises(DataError, match=r"begun with other stacked .* another --work"):
         run(data, work, replace(settings, stacked=100), ROWS)
 
 

@@ -243,7 +243,7 @@ def test_the_experiment_runs_resumes_and_refuses_other_settings(
     assert dnn["retention"] == pytest.approx(dnn["accuracy"] / teacher["accuracy"], abs=1e-4)
     assert 0 < dnn["p_against_gold"] <= 1
     assert hard["training"]["gold_share"] == 1.0
-    with pytest.raises(DataError, match="begun with other transfer .* another --work"):
+    with pytest.raises(DataError, match=r"begun with other transfer .* another --work"):
         run(data, tmp_path, replace(settings, transfer=100), STEPS)
 
 

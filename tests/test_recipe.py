@@ -171,7 +171,9 @@ def test_an_interrupted_run_goes_on_where_it_was(trained: Trained) -> None:
     after = state(trained.out)
     trained_again = {name for name in before if after[name] != before[name]}
     assert trained_again >= {"work/students/bert2dnn/student.safetensors"}
-    assert not any(name.startswith(("work/teacher", "work/labelled-scores")) for name in trained_again)
+    assert not any(
+        name.startswith(("work/teacher", "work/labelled-scores")) for name in trained_again
+    )
     assert Artifact.load(trained.out / "bert2dnn").fingerprint == fingerprint
 
 
@@ -229,7 +231,11 @@ def test_faults_are_said_before_anything_is_trained(encoder: str, tmp_path: Path
         (DataError, [few, *out], "few.jsonl holds 99 products; training needs at least 100"),
         (DataError, [tmp_path / "shop.txt", *out], "shop.txt"),
         (DataError, judged("a.csv", strangers), "750 of 750 judgments are of products that"),
-        (DataError, judged("b.csv", judgments[:5]), "judgments are of 5 queries; expected at least 20"),
+        (
+            DataError,
+            judged("b.csv", judgments[:5]),
+            "judgments are of 5 queries; expected at least 20",
+        ),
         (DataError, [catalog, *out, "--reads", READS, "--column", "brand=image"], "has a brand"),
         (DataError, [catalog, *out[:2], "--out", tmp_path / "mine"], "is not empty"),
         (DataError, [catalog, "--encoder", tmp_path / "none", *out[2:]], "none"),
