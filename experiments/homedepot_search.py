@@ -1,4 +1,4 @@
-"""Home Depot, all 54,667 products: BM25, and what lexical and dense retrieval find."""
+"""Home Depot, all 54,667 products: BM25 scores, and recall of lexical and dense retrieval."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from qtr_rerank.retrieve.lexical_tantivy import TantivyLexical
 from qtr_rerank.runtime.scorer import Scorer
 
 DEPTHS = (10, 50, 100)
-# As deep as a search looks before it fuses (qtr_rerank.search).
+# As many candidates as a search fuses (qtr_rerank.search).
 CANDIDATES = 1000
 _QUERY_BLOCK = 64
 
@@ -32,17 +32,17 @@ Ranked = dict[str, list[str]]
 
 
 class Catalog:
-    """Products and their titles, and an index of the words in the work folder."""
+    """Products and titles, with a lexical index in the work folder."""
 
     def __init__(self, data: Path, work: Path) -> None:
         products = list(open_dataset("homedepot", data / "homedepot").catalog())
         self.ids = [product.id for product in products]
         self.titles = [product.title for product in products]
-        folder, whole = work / "bm25", work / "bm25" / "whole"
-        if not whole.is_file():
+        folder, complete = work / "bm25", work / "bm25" / "whole"
+        if not complete.is_file():
             click.echo(f"+ indexing {len(products):,} titles")
             TantivyLexical.build(folder, products).close()
-            whole.touch()
+            complete.touch()
         self.lexical = TantivyLexical.open(folder)
         self._lists: Ranked = {}
 
@@ -50,11 +50,11 @@ class Catalog:
         return len(self.ids)
 
     def lexical_lists(self, queries: Sequence[str]) -> Ranked:
-        """The first CANDIDATES ids of each query by BM25; asked once."""
+        """The first CANDIDATES ids of each query by BM25, cached."""
         for query in queries:
             if query not in self._lists:
-                found = self.lexical.search(query, CANDIDATES)
-                self._lists[query] = [hit.id for hit in found]
+                hits = self.lexical.search(query, CANDIDATES)
+                self._lists[query] = [hit.id for hit in hits]
         return {query: self._lists[query] for query in queries}
 
 
@@ -76,74 +76,76 @@ def bm25_scores(judged: Judged, catalog: Catalog, runner: StepRunner) -> NDArray
 
 
 def recall(name: str, artifact: Path, judged: Judged, catalog: Catalog, work: Path) -> list[Any]:
-    """Rows of recall for one twin: lexical, dense and both, with vectors as they are and in bytes.
+    """Recall of one twin: lexical, dense and fused, with float and 8-bit vectors; one row each.
 
     Measured once for each artifact, then read from the work folder.
     """
     scorer = Scorer.load(artifact)
     path = work / "recall" / f"{name}.json"
     if path.is_file():
-        noted = json.loads(path.read_text(encoding="utf-8"))
-        if noted["fingerprint"] == scorer.fingerprint:
+        cached = json.loads(path.read_text(encoding="utf-8"))
+        if cached["fingerprint"] == scorer.fingerprint:
             click.echo(f"kept  {path}")
-            return list(noted["rows"])
+            return list(cached["rows"])
     click.echo(f"+ searching {len(catalog):,} titles by {artifact}")
-    wanted = judged.searched()
-    queries = list(wanted)
+    relevant = judged.relevant_ids()
+    queries = list(relevant)
     lexical = catalog.lexical_lists(queries)
     titles: Vectors = scorer.encode_titles(catalog.titles)["vector"]
-    asked: Vectors = scorer.encode_queries(queries)["vector"]
-    rows: list[dict[str, Any]] = [_row(name, "lexical", "", lexical, wanted)]
+    query_vectors: Vectors = scorer.encode_queries(queries)["vector"]
+    rows: list[dict[str, Any]] = [_row(name, "lexical", "", lexical, relevant)]
     for precision, vectors in _precisions(titles):
-        near = _nearest(queries, asked, vectors, catalog.ids)
-        both = {
+        dense = _nearest(queries, query_vectors, vectors, catalog.ids)
+        fused = {
             query: [
                 hit.id
                 for hit in reciprocal_rank_fusion(
-                    {"lexical": _hits(lexical[query]), "dense": _hits(near[query])}, max(DEPTHS)
+                    {"lexical": _hits(lexical[query]), "dense": _hits(dense[query])}, max(DEPTHS)
                 )
             ]
             for query in queries
         }
         rows += [
-            _row(name, "dense", precision, near, wanted),
-            _row(name, "lexical + dense", precision, both, wanted),
+            _row(name, "dense", precision, dense, relevant),
+            _row(name, "lexical + dense", precision, fused, relevant),
         ]
     path.parent.mkdir(parents=True, exist_ok=True)
-    noted = {"fingerprint": scorer.fingerprint, "rows": rows}
-    path.write_text(json.dumps(noted, indent=2) + "\n", encoding="utf-8")
+    cached = {"fingerprint": scorer.fingerprint, "rows": rows}
+    path.write_text(json.dumps(cached, indent=2) + "\n", encoding="utf-8")
     return rows
 
 
 def as_bytes(vectors: Vectors, low: Vectors | float, high: Vectors | float) -> Vectors:
-    """Vectors after they were stored in 8 bits a number, evenly from low to high."""
+    """`vectors` after quantisation to 8 bits a number, evenly from low to high."""
     step = (np.asarray(high) - np.asarray(low)) / 255.0
     codes = np.clip(np.round((vectors - low) / step), 0, 255).astype(np.uint8)
-    back: Vectors = (codes * step + low).astype(np.float32)
-    return back
+    restored: Vectors = (codes * step + low).astype(np.float32)
+    return restored
 
 
 def _precisions(vectors: Vectors) -> Iterator[tuple[str, Vectors]]:
     yield "float", vectors
-    # As in the code derived from TwinBERT's authors': round((v + 1) / (2 / 255)).
+    # As in code derived from that of TwinBERT's authors: round((v + 1) / (2 / 255)).
     yield "int8 of -1 to 1", as_bytes(vectors, -1.0, 1.0)
     most = np.maximum(np.abs(vectors).max(axis=1, keepdims=True), 1e-12)
     yield "int8 of each vector's range", as_bytes(vectors, -most, most)
 
 
-def _nearest(queries: Sequence[str], asked: Vectors, titles: Vectors, ids: Sequence[str]) -> Ranked:
-    """Exact: each query vector against all title vectors."""
+def _nearest(
+    queries: Sequence[str], vectors: Vectors, titles: Vectors, ids: Sequence[str]
+) -> Ranked:
+    """The nearest titles of each query by exact search over all title vectors."""
     depth = min(CANDIDATES, len(titles))
-    found: Ranked = {}
+    nearest: Ranked = {}
     for start in range(0, len(queries), _QUERY_BLOCK):
-        likeness = asked[start : start + _QUERY_BLOCK] @ titles.T
-        best = np.argpartition(-likeness, depth - 1, axis=1)[:, :depth]
-        order = np.argsort(-np.take_along_axis(likeness, best, 1), axis=1, kind="stable")
+        cosine = vectors[start : start + _QUERY_BLOCK] @ titles.T
+        best = np.argpartition(-cosine, depth - 1, axis=1)[:, :depth]
+        order = np.argsort(-np.take_along_axis(cosine, best, 1), axis=1, kind="stable")
         for query, places in zip(
             queries[start:], np.take_along_axis(best, order, 1).tolist(), strict=False
         ):
-            found[query] = [ids[place] for place in places]
-    return found
+            nearest[query] = [ids[place] for place in places]
+    return nearest
 
 
 def _hits(ids: Sequence[str]) -> list[Candidate]:
@@ -151,12 +153,13 @@ def _hits(ids: Sequence[str]) -> list[Candidate]:
 
 
 def _row(
-    name: str, way: str, precision: str, found: Ranked, wanted: Mapping[str, set[str]]
+    name: str, retrieval: str, precision: str, ranked: Ranked, relevant: Mapping[str, set[str]]
 ) -> dict[str, Any]:
     shares = {}
     for depth in DEPTHS:
         of_query = [
-            len(ids & set(found[query][:depth])) / len(ids) for query, ids in wanted.items()
+            len(ids & set(ranked[query][:depth])) / len(ids) for query, ids in relevant.items()
         ]
         shares[f"recall@{depth}"] = round(float(np.mean(of_query)), 4)
-    return {"model": name, "retrieval": way, "vectors": precision, "queries": len(wanted)} | shares
+    row = {"model": name, "retrieval": retrieval, "vectors": precision, "queries": len(relevant)}
+    return row | shares

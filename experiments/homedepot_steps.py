@@ -25,26 +25,28 @@ from qtr_rerank.errors import DataError
 from qtr_rerank.recipe.steps import StepRunner
 
 TEACHERS = ("plain", "ebert", "stacked")
-# A step of the larger one costs five or six of the smaller's.
+# A training step of the larger one costs five or six times as much.
 RIVAL_EPOCHS = {"2x128": 3, "4x312": 1}
 SHAPES = tuple(RIVAL_EPOCHS)
-# Sights of a judged pair in an epoch; for students and rivals alike, but the paper's layout.
+# How often an epoch has each judged pair, for students (except the paper's layout) and rivals.
 GOLD_REPEATS = 2
 PRECISIONS = ("fp32", "int8")
 RIVALS = Program("python -m experiments.rivals", rivals.main)
-_GENERATED, _USUAL = 25_000, 200_000
-# A query made from a title meets five titles; some pairs are found twice.
-_PAIRS_A_QUERY = 4
+_GENERATED, _DEFAULT_TRANSFER = 25_000, 200_000
+# A generated query is paired with five titles; some pairs occur twice.
+_PAIRS_PER_QUERY = 4
 
 
 @dataclass(frozen=True, slots=True)
 class HomeDepotSettings:
-    """What a work folder is made with. `transfer`: pairs of the transfer set; `generated`: queries
-    made from titles, beside the judged ones; `stacked`: pairs that teacher 1 labels for teacher 2.
+    """Settings that a work folder is bound to.
+
+    `transfer`: pairs in the transfer set; `generated`: queries generated from titles, beside the
+    judged ones; `stacked`: pairs that teacher 1 labels for teacher 2.
     """
 
     encoder: str
-    transfer: int = _USUAL
+    transfer: int = _DEFAULT_TRANSFER
     generated: int = _GENERATED
     stacked: int = 40_000
     pretrain_epochs: int = 2
@@ -53,12 +55,12 @@ class HomeDepotSettings:
 
 
 def generated_for(transfer: int) -> int:
-    """As many queries made from titles as a transfer set of that size needs."""
-    return _GENERATED + max(0, transfer - _USUAL) // _PAIRS_A_QUERY
+    """How many generated queries a transfer set of that size needs."""
+    return _GENERATED + max(0, transfer - _DEFAULT_TRANSFER) // _PAIRS_PER_QUERY
 
 
 def prepare(data: Path, runner: StepRunner) -> None:
-    """Judged pairs of both sides of the split, and the queries of the training side."""
+    """Write the judged pairs of both sides of the split, and the training queries."""
     work = runner.folder
     for split in ("train", "dev"):
         QTR.step(
@@ -79,10 +81,10 @@ def prepare(data: Path, runner: StepRunner) -> None:
 
 
 def train_teachers(data: Path, runner: StepRunner, settings: HomeDepotSettings) -> str:
-    """The transfer set and three teachers, their scores of the development pairs, and the name of
-    the better of the first two, by its loss on training queries that neither learnt from.
+    """Make the transfer set, three teachers and their scores of the development pairs.
 
-    The students learn from that one, not from the stacked one, which can so be trained beside them.
+    Returns the name of the better of the first two, by its loss on held-out training queries. The
+    students learn from it, not from the stacked one, so that they do not have to wait for that.
     """
     work = runner.folder
     products = first_file(data / "homedepot", CATALOG_FILES)
@@ -127,19 +129,19 @@ def train_teachers(data: Path, runner: StepRunner, settings: HomeDepotSettings) 
 
 
 def teacher_notes(work: Path, name: str) -> dict[str, Any]:
-    """What a teacher's training left in its teacher.json. Raises DataError without a loss."""
+    """The content of a teacher's teacher.json. Raises DataError if it lacks a held-out loss."""
     path = _teacher(work, name) / "teacher.json"
     notes: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     if "held_out_loss" not in notes:
         raise DataError(
-            f"{path} notes no loss on held-out queries, by which teachers are compared; remove "
-            f"{path.parent} and run again (it needs some 600 training queries)"
+            f"{path} has no held_out_loss, by which teachers are compared; remove {path.parent} "
+            "and run again (it needs some 600 training queries)"
         )
     return notes
 
 
 def score_pairs(runner: StepRunner, teacher: str, settings: HomeDepotSettings) -> None:
-    """What students learn from: the teacher's scores of transfer, training and augmented pairs."""
+    """Score what students learn from: transfer, training and augmented pairs."""
     work = runner.folder
     QTR.step(
         runner,
@@ -152,12 +154,12 @@ def score_pairs(runner: StepRunner, teacher: str, settings: HomeDepotSettings) -
 
 
 def train_student(student: Student, runner: StepRunner, settings: HomeDepotSettings) -> Path:
-    """The artifact of a student: trained and exported."""
+    """Train and export a student; its artifact."""
     work = runner.folder
     chosen = list(student.chosen)
     if student.hard_labels:
         read: list[object] = ["--gold", work / "train.parquet", "--epochs", GOLD_EPOCHS]
-        # The targets are the gold labels alone, and as sharp as they are.
+        # The targets are the gold labels alone, not softened.
         chosen += ["gold_share=1", "gold_repeats=1", "temperature=1"]
     else:
         read = ["--scores", _transfer(student, runner, settings)]
@@ -169,7 +171,7 @@ def train_student(student: Student, runner: StepRunner, settings: HomeDepotSetti
     folder = student_folder(student, work)
     QTR.step(
         runner,
-        folder / "probes.json",  # the last that is written
+        folder / "probes.json",  # written last
         *("distill", student.kind, "--config", student.config, *read),
         *("--encoder", settings.encoder, "--seed", settings.seed),
         *(part for assignment in chosen for part in ("--set", assignment)),
@@ -184,18 +186,19 @@ def train_student(student: Student, runner: StepRunner, settings: HomeDepotSetti
 
 
 def student_folder(student: Student, work: Path) -> Path:
-    """Where `qtr distill` leaves a student."""
+    """Where `qtr distill` writes a student."""
     return work / "students" / student.id
 
 
 def artifact_folder(student: Student, work: Path) -> Path:
-    """Where `qtr export` leaves its artifact."""
+    """Where `qtr export` writes its artifact."""
     return work / "artifacts" / student.id
 
 
 def train_rival(shape: str, runner: StepRunner, settings: HomeDepotSettings) -> Path:
-    """A small transformer on the students' pairs, exported; its scores of the development pairs
-    lie beside it, one file a precision.
+    """Train a small transformer on the students' pairs, export it, and score the development pairs.
+
+    The scores are in one file per precision (`rival_scores`). Returns the exported folder.
     """
     work = runner.folder
     folder, exported = work / "rivals" / shape, work / "rivals" / f"{shape}-onnx"
@@ -219,7 +222,7 @@ def train_rival(shape: str, runner: StepRunner, settings: HomeDepotSettings) -> 
 
 
 def rival_scores(work: Path, shape: str, precision: str) -> Path:
-    """Where a rival's scores of the development pairs lie."""
+    """Where a rival's scores of the development pairs are."""
     return work / "rivals" / f"{shape}-{precision}.parquet"
 
 
@@ -248,7 +251,7 @@ def _transfer(student: Student, runner: StepRunner, settings: HomeDepotSettings)
 
 
 def _score(work: Path, teacher: str, pairs: Path, out: str) -> None:
-    # Scoring resumes by itself, shard by shard.
+    # Scoring resumes on its own, shard by shard.
     QTR.run("teacher", "score", _teacher(work, teacher), pairs, "-o", work / out)
 
 

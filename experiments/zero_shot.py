@@ -1,4 +1,4 @@
-"""The artifacts in the package on another kind of shop: Home Depot, on which nothing was trained.
+"""The artifacts in the package on another kind of shop: Home Depot, which none was trained on.
 
     QTR_DATA_DIR=.../data python -m experiments.zero_shot
 
@@ -34,29 +34,29 @@ from qtr_rerank.runtime.scorer import Scorer
     "--models",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     default=SHIPPED,
-    help="A folder of artifacts in place of those in the package.",
+    help="A folder of artifacts, instead of those in the package.",
 )
 def main(data: Path, work: Path, out: Path, models: Path) -> None:
-    """AUC and nDCG@10 of BM25 and of each artifact, and recall of the twin."""
+    """Measure AUC and nDCG@10 of BM25 and of each artifact, and recall of the twin."""
     pairs = work / "pairs.parquet"
     runner = open_run(work, {"experiment": "zero-shot"})
     QTR.step(runner, pairs, "pairs", "judged", "homedepot", data / "homedepot", "-o", pairs)
     judged = Judged(pairs)
     catalog = Catalog(data, work)
-    orders = {"BM25, title": bm25_scores(judged, catalog, runner)}
+    scores = {"BM25, title": bm25_scores(judged, catalog, runner)}
     for name in names_in(models):
-        orders[name] = Scorer.load(models / name).score_pairs(judged.queries, judged.titles)
+        scores[name] = Scorer.load(models / name).score_pairs(judged.queries, judged.titles)
     report = {
         "pairs": len(judged.ids),
         "queries": len(judged.distinct),
         "rows": {
             name: {
-                f"AUC(>={RELEVANT})": (figures := judged.measure(order).figures)["auc"],
+                f"AUC(>={RELEVANT})": (figures := judged.measure(values).figures)["auc"],
                 "AUC(3)": figures["auc_best"],
                 "nDCG@10": figures["ndcg"],
-                "nDCG@10, gain relevance - 1": round(judged.ndcg(order, GAINS[1]), 4),
+                "nDCG@10, gain relevance - 1": round(judged.ndcg(values, GAINS[1]), 4),
             }
-            for name, order in orders.items()
+            for name, values in scores.items()
         },
         "recall": recall("twin", models / "twin", judged, catalog, work),
     }

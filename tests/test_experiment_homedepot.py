@@ -27,9 +27,9 @@ from experiments.homedepot_measures import (  # noqa: E402
     OPINIONS,
     Judged,
     difference,
-    kept,
     mixed,
     opinions_of,
+    retention,
 )
 from experiments.homedepot_search import as_bytes  # noqa: E402
 from experiments.homedepot_steps import (  # noqa: E402
@@ -61,8 +61,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("data")
     (folder / "homedepot").mkdir()
     names = [f"{kind} {thing}" for thing in THINGS for kind in KINDS]
-    chance = np.random.default_rng(5)
-    titles = [f"{name} {chance.integers(2, 90)} in." for name in names]
+    rng = np.random.default_rng(5)
+    titles = [f"{name} {rng.integers(2, 90)} in." for name in names]
     rows = [f"{number},{title}\n" for number, title in enumerate(titles)]
     (folder / "homedepot" / "products.csv").write_text(
         "product_uid,product_title\n" + "".join(rows)
@@ -71,8 +71,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for number, name in enumerate(names):
         # The thing itself, and another of its kind or one of another.
         first = number // len(KINDS) * len(KINDS)
-        near = first + (number - first + int(chance.integers(1, len(KINDS)))) % len(KINDS)
-        other = (first + int(chance.integers(len(KINDS), len(names)))) % len(names)
+        near = first + (number - first + int(rng.integers(1, len(KINDS)))) % len(KINDS)
+        other = (first + int(rng.integers(len(KINDS), len(names)))) % len(names)
         for place, rating in ((number, 3), (near, 2.33) if number % 2 else (other, 1)):
             judged.append(f"{len(judged)},{place},{titles[place]},{name},{rating}\n")
     (folder / "homedepot" / "judgments.csv").write_text(
@@ -209,8 +209,8 @@ def _check_what_is_shown(report: dict[str, Any], tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def judged(tmp_path_factory: pytest.TempPathFactory) -> Judged:
     """200 queries of four products each."""
-    chance = np.random.default_rng(1)
-    ratings = chance.choice([1.0, 2.0, 2.33, 3.0], 800)
+    rng = np.random.default_rng(1)
+    ratings = rng.choice([1.0, 2.0, 2.33, 3.0], 800)
     path = tmp_path_factory.mktemp("judged") / "dev.parquet"
     write_table(
         pa.table(
@@ -239,17 +239,17 @@ def test_a_bootstrap_sample_of_each_query_once_is_the_auc_itself(judged: Judged)
 def test_what_is_kept_and_a_difference_are_paired(judged: Judged) -> None:
     good = judged.measure(judged.ratings + np.random.default_rng(3).normal(0, 1, 800))
     assert difference(good, good) == {"auc": 0.0, "low": 0.0, "high": 0.0}
-    whole = kept(good, good)
+    whole = retention(good, good)
     assert whole["retention"] == whole["retention_low"] == whole["ndcg_kept"] == 1.0
     random = judged.measure(np.zeros(800))
     assert difference(random, good)["high"] < 0
-    assert kept(random, good)["retention"] == 0.0
+    assert retention(random, good)["retention"] == 0.0
 
 
 def test_mixing_is_fitted_on_the_other_half_of_the_queries(judged: Judged, tmp_path: Path) -> None:
-    chance = np.random.default_rng(4)
+    rng = np.random.default_rng(4)
     opinions = pa.table(
-        {name: judged.ratings + chance.normal(0, 1, 800) for name in OPINIONS}
+        {name: judged.ratings + rng.normal(0, 1, 800) for name in OPINIONS}
         | {"label": (judged.ratings - 1) / 2}
     )
     logits, weights = mixed(judged, opinions, tmp_path)
@@ -299,7 +299,7 @@ def test_a_smaller_sample_is_part_of_a_larger_one(tmp_path: Path) -> None:
 def test_a_teacher_without_a_held_out_loss_cannot_be_compared(tmp_path: Path) -> None:
     (tmp_path / "teacher-plain").mkdir()
     (tmp_path / "teacher-plain" / "teacher.json").write_text("{}")
-    with pytest.raises(DataError, match="notes no loss on held-out queries"):
+    with pytest.raises(DataError, match="has no held_out_loss"):
         teacher_notes(tmp_path, "plain")
 
 
@@ -414,7 +414,7 @@ REPORT: dict[str, Any] = {
         "| stacked (the teacher) | 0.530 | 0.449 |",
         "| teacher: RMSE at most 0.45 | 0.449 | reached |",
         "| teacher: AUC at least 0.775 | 0.760 | missed by 0.015 |",
-        "97 % of the teacher's AUC above chance | match: 96.2 % | missed by 0.8 points |",
+        "97 % of the teacher's AUC above rng | match: 96.2 % | missed by 0.8 points |",
         "best student: 99.5 % of the teacher's nDCG@10 | match: 99.8 % | reached",
         'is the gain "1 where relevant, else 0"',
         "- 2x128 int8: the best student that costs no more is match, +0.010 AUC at 4.0 times less",
