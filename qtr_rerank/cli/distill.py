@@ -14,7 +14,7 @@ from qtr_rerank.cli.training_extra import need_training
 @click.argument("kind")
 @click.option("--scores", multiple=True, type=IN_PATH, help="Teacher's scores of transfer pairs.")
 @click.option("--gold", multiple=True, type=IN_PATH, help="Teacher's scores of judged pairs.")
-@click.option("--encoder", required=True, help="Vocabulary and first token vectors come from it.")
+@click.option("--encoder", required=True, help="Gives vocabulary and initial token vectors.")
 @click.option("--config", default="default", show_default=True, help="Named settings of the kind.")
 @click.option("--epochs", type=int, help="Default: the configuration's own.")
 @click.option("--seed", default=7, show_default=True)

@@ -20,11 +20,11 @@ from qtr_rerank.cli.training_extra import need_training
     type=click.Choice(["int8", "float"]),
     default="int8",
     show_default=True,
-    help="What the token tables are kept as.",
+    help="Format of the token tables.",
 )
 @click.option("-o", "--out", required=True, type=OUT_PATH, help="Folder of the artifact.")
 def export(student: Path, name: str | None, card: Path | None, tables: Any, out: Path) -> None:
-    """Write a student as an artifact; refused if torch and ONNX disagree."""
+    """Write a student as an artifact; fails if torch and ONNX disagree."""
     need_training()
     from qtr_rerank.export.to_onnx import export_student
 

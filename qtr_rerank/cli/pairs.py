@@ -15,20 +15,24 @@ from qtr_rerank.template import DEFAULT_READS
 
 @click.group()
 def pairs() -> None:
-    """Make training pairs: label-free from titles, or from judgments."""
+    """Make training pairs, without labels from titles or with labels from judgments."""
     need_training()
 
 
 @pairs.command("synthesize")
 @click.argument("titles", nargs=-1, required=True, type=IN_PATH)
-@click.option("--column", default="title", show_default=True, help="Column that holds the titles.")
-@click.option("--source", "sources", multiple=True, help="Keep only rows of this `source`.")
+@click.option("--column", default="title", show_default=True, help="Column of the titles.")
+@click.option("--source", "sources", multiple=True, help="Keep only rows with this `source`.")
 @click.option("--queries", "query_files", multiple=True, type=IN_PATH, help="Real queries.")
-@click.option("--query-source", "query_sources", multiple=True, help="As --source, for queries.")
-@click.option("--keep-out", multiple=True, type=IN_PATH, help="Judged pairs; avoid their queries.")
-@click.option("--generated", default=60_000, show_default=True, help="Queries made from titles.")
-@click.option("--dense-encoder", help="A bi-encoder: find some titles by meaning, too.")
-@click.option("--size", type=int, help="Pairs to write, at most.")
+@click.option("--query-source", "query_sources", multiple=True, help="As --source, for --queries.")
+@click.option(
+    "--keep-out", multiple=True, type=IN_PATH, help="Judged pairs; leave out their queries."
+)
+@click.option(
+    "--generated", default=60_000, show_default=True, help="Queries generated from titles."
+)
+@click.option("--dense-encoder", help="A bi-encoder: add dense candidates.")
+@click.option("--size", type=int, help="Maximum number of pairs.")
 @click.option("--reads", help=f"{READS_HELP} TITLES are then catalogs.")
 @click.option("--seed", default=7, show_default=True)
 @click.option("-o", "--out", required=True, type=OUT_PATH, help="Parquet file to write.")
@@ -46,7 +50,7 @@ def synthesize(
     seed: int,
     out: Path,
 ) -> None:
-    """Pairs without labels: queries, given or made from TITLES, with titles found for them."""
+    """Pairs without labels: queries, given or generated from TITLES, with retrieved titles."""
     from qtr_rerank.data.any_catalog import open_catalog, product_texts
     from qtr_rerank.data.texts import read_texts
     from qtr_rerank.teacher.pairs import PairSettings
@@ -72,12 +76,14 @@ def synthesize(
 
 @pairs.command("words")
 @click.argument("titles", nargs=-1, type=IN_PATH)
-@click.option("--encoder", required=True, help="Its vocabulary and its sense of words are used.")
-@click.option("--column", default="title", show_default=True, help="Column that holds the titles.")
-@click.option("--source", "sources", multiple=True, help="Keep only rows of this `source`.")
+@click.option("--encoder", required=True, help="Gives the words and their similarity.")
+@click.option("--column", default="title", show_default=True, help="Column of the titles.")
+@click.option("--source", "sources", multiple=True, help="Keep only rows with this `source`.")
 @click.option("--queries", "query_files", multiple=True, type=IN_PATH, help="Real queries.")
-@click.option("--query-source", "query_sources", multiple=True, help="As --source, for queries.")
-@click.option("--keep-out", multiple=True, type=IN_PATH, help="Judged pairs; avoid their queries.")
+@click.option("--query-source", "query_sources", multiple=True, help="As --source, for --queries.")
+@click.option(
+    "--keep-out", multiple=True, type=IN_PATH, help="Judged pairs; leave out their queries."
+)
 @click.option("--size", default=150_000, show_default=True, help="Pairs to write.")
 @click.option("--seed", default=7, show_default=True)
 @click.option("-o", "--out", required=True, type=OUT_PATH, help="Parquet file to write.")
@@ -93,7 +99,7 @@ def word_pairs(
     seed: int,
     out: Path,
 ) -> None:
-    """Pairs without labels of words that TITLES lack, for shops of other kinds."""
+    """Pairs without labels from words that TITLES lack, for shops of other kinds."""
     from qtr_rerank.data.texts import read_texts
     from qtr_rerank.teacher.prepare import write_word_pairs
     from qtr_rerank.teacher.word_pairs import WordPairSettings
@@ -115,7 +121,7 @@ def word_pairs(
 @click.option("--reads", default=DEFAULT_READS, show_default=True, help=READS_HELP)
 @click.option("-o", "--out", required=True, type=OUT_PATH, help="Parquet file to write.")
 def judged(dataset: str, folder: Path, split: Any, reads: str, out: Path) -> None:
-    """Judged pairs of a public data set (icecat, ...) that lies in FOLDER."""
+    """Judged pairs of a public data set (icecat, ...) in FOLDER."""
     from qtr_rerank.data.any_catalog import product_texts
     from qtr_rerank.data.datasets import open_dataset
     from qtr_rerank.teacher.prepare import write_judged_pairs
@@ -129,11 +135,11 @@ def judged(dataset: str, folder: Path, split: Any, reads: str, out: Path) -> Non
 
 @pairs.command("augment")
 @click.argument("pairs_file", type=IN_PATH)
-@click.option("--per-pair", default=1, show_default=True, help="Variations of each pair.")
+@click.option("--per-pair", default=1, show_default=True, help="Variants of each pair.")
 @click.option("--seed", default=7, show_default=True)
 @click.option("-o", "--out", required=True, type=OUT_PATH, help="Parquet file to write.")
 def augment(pairs_file: Path, per_pair: int, seed: int, out: Path) -> None:
-    """Variations of pairs: words masked, swapped, n-grams, titles of other queries."""
+    """Variants of pairs: words masked or swapped, n-grams, titles of other queries."""
     from qtr_rerank.teacher.augment import AugmentSettings
     from qtr_rerank.teacher.prepare import write_augmented
 
@@ -142,8 +148,8 @@ def augment(pairs_file: Path, per_pair: int, seed: int, out: Path) -> None:
 
 
 @pairs.command("sample")
-@click.option("--queries", default=1500, show_default=True, help="Queries to make.")
-@click.option("--per-query", default=16, show_default=True, help="Products of each, at most.")
+@click.option("--queries", default=1500, show_default=True, help="Queries to generate.")
+@click.option("--per-query", default=16, show_default=True, help="Maximum products per query.")
 @click.option("--seed", default=11, show_default=True, help="Of the shop; not `qtr sample`'s.")
 @click.option("--reads", default=DEFAULT_READS, show_default=True, help=READS_HELP)
 @click.option("-o", "--out", required=True, type=OUT_PATH, help="Parquet file to write.")
@@ -162,10 +168,9 @@ def sample(queries: int, per_query: int, seed: int, reads: str, out: Path) -> No
 @click.option("-o", "--out", required=True, type=OUT_PATH)
 def label(pairs_file: Path, encoder: str, out: Path) -> None:
     """Label pairs without judges: half a bi-encoder's cosine, half lexical coverage."""
-    from qtr_rerank.teacher.score import add_cosine, mix_label
+    from qtr_rerank.recipe.common_steps import label_without_judges
 
-    add_cosine(encoder, pairs_file, out)
-    mix_label(out, out)
+    label_without_judges(encoder, pairs_file, out)
     click.echo(f"labelled -> {out}")
 
 
