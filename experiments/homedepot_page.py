@@ -180,12 +180,15 @@ def _sizes(report: Mapping[str, Any]) -> list[str]:
         return []
     kinds = [kind for kind, rows in by_kind.items() if rows]
     labels.sort(key=lambda label: int(label.replace(",", "")))
-    found = {(kind, row["label"]): row for kind in kinds for row in by_kind[kind]}
+    by_label = {(kind, row["label"]): row for kind in kinds for row in by_kind[kind]}
     return [
         "### Size of the transfer set",
         table(
             ["pairs labelled by the teacher", *kinds],
-            [[label, *(_against(found.get((kind, label))) for kind in kinds)] for label in labels],
+            [
+                [label, *(_against(by_label.get((kind, label))) for kind in kinds)]
+                for label in labels
+            ],
         ),
         "AUC, and the difference from the full set. Smaller sets are random samples of the "
         "larger; judged pairs and their variants are the same in all.",

@@ -25,9 +25,9 @@ def draw(report: Mapping[str, Any], results: Path) -> None:
     teacher = next(row for row in report["teachers"] if row["id"] == report["teacher"])
     levels = {"teacher": teacher["auc"]}
     sizes = {
-        kind: [(row["transfer"], row["auc"]) for row in alike]
+        kind: [(row["transfer"], row["auc"]) for row in variants]
         for kind in ABLATED
-        if (alike := swept(report, "size", kind))
+        if (variants := swept(report, "size", kind))
     }
     if sizes:
         plots.curve(sizes, results / "homedepot-sizes.svg", y=AUC, levels=levels)

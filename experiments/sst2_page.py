@@ -76,12 +76,12 @@ def temperatures(report: Mapping[str, Any]) -> list[tuple[float, Row]]:
 def sizes(report: Mapping[str, Any]) -> list[tuple[float, Row]]:
     """Runs that differ only in the size of the transfer set, by size."""
     plain = next((row for row in report["rows"] if row["id"] == "dnn"), None)
-    alike = [
+    runs = [
         row
         for row in _ablated(report)
         if plain and row["training"]["temperature"] == plain["training"]["temperature"]
     ]
-    return _swept((row["imdb_sentences"], row) for row in alike)
+    return _swept((row["imdb_sentences"], row) for row in runs)
 
 
 def write(report: Mapping[str, Any], page: Path = PAGE) -> None:

@@ -182,15 +182,15 @@ def load_table(results: Path = ROOT / "results") -> str:
 def batching_table(results: Path = ROOT / "results") -> str:
     """Markdown of docs/production.md's table: requests a second together and each alone."""
     rows = json.loads((results / "load-batching.json").read_text(encoding="utf-8"))
-    found = {
+    rates = {
         (row["documents"], row["clients"], row["batch"] > 1): row["requests a second"]
         for row in rows
     }
     return table(
         ["documents", "clients", "each alone (`--batch 1`)", "together"],
         [
-            [str(documents), str(clients), f"{found[documents, clients, False]:.0f}", f"{many:.0f}"]
-            for (documents, clients, together), many in found.items()
+            [str(documents), str(clients), f"{rates[documents, clients, False]:.0f}", f"{many:.0f}"]
+            for (documents, clients, together), many in rates.items()
             if together
         ],
     )

@@ -165,7 +165,9 @@ class _GeneralRecipe:
 
     def _sample(self) -> None:
         sample = self.settings.sample
-        write_sample_pairs(self._at("sample"), sample.queries, sample.per_query, sample.seed)
+        write_sample_pairs(
+            self._at("sample"), sample.queries, sample.per_query, sample.seed, ProductText()
+        )
 
     def _pairs(self) -> None:
         write_transfer_set(self._titles(), self._queries(), self._at("pairs"), self.settings.pairs)
