@@ -29,7 +29,6 @@ from experiments.homedepot_measures import (
     gains_table,
     mixed,
     opinions_of,
-    probabilities_of,
     retention,
 )
 from experiments.homedepot_search import Catalog, bm25_scores, recall
@@ -51,11 +50,12 @@ from experiments.homedepot_steps import (
 )
 from experiments.homedepot_students import GROUPS, OPTIONAL, Student, students
 from experiments.homedepot_times import artifact_times, rival_times
-from qtr_rerank.data.pair_tables import read_table
+from qtr_rerank.data.training_pairs import read_table
 from qtr_rerank.errors import QtrError
+from qtr_rerank.probability import sigmoid
 from qtr_rerank.recipe.steps import StepRunner
 from qtr_rerank.runtime.scorer import Scorer
-from qtr_rerank.teacher.score import add_cosine
+from qtr_rerank.teacher.weak_labels import add_cosine
 
 
 @click.command()
@@ -125,7 +125,7 @@ def run(
     score_pairs(runner, chosen, settings)
     judged, catalog = Judged(work / "dev.parquet"), Catalog(data, work)
     teachers, scores = _teachers(judged, runner, settings, chosen)
-    teacher = judged.measure(scores["teacher"], probabilities_of(scores["teacher"]))
+    teacher = judged.measure(scores["teacher"], sigmoid(scores["teacher"].astype(np.float64)))
     scores["bm25"] = bm25_scores(judged, catalog, runner)
     scores["random"] = np.zeros(len(judged.ids))
     measured: dict[str, Measured] = {}
@@ -178,7 +178,7 @@ def _teachers(
     measured: dict[str, Measured] = {}
     for name in TEACHERS:
         logits = _logits(work / f"{name}-dev")
-        measured[name] = judged.measure(logits, probabilities_of(logits))
+        measured[name] = judged.measure(logits, sigmoid(logits.astype(np.float64)))
         loss = round(teacher_notes(work, name)["held_out_loss"], 4)
         rows.append({"id": name, "held_out_loss": loss} | measured[name].figures)
         if name == chosen:
@@ -186,7 +186,7 @@ def _teachers(
     cosine = work / "dev-cosine.parquet"
     step(runner, cosine, lambda: add_cosine(settings.encoder, work / "dev.parquet", cosine))
     logits, weights = mixed(judged, opinions_of(work / f"{chosen}-dev", cosine), work)
-    measured["mixed"] = judged.measure(logits, probabilities_of(logits))
+    measured["mixed"] = judged.measure(logits, sigmoid(logits.astype(np.float64)))
     rows.append({"id": "mixed", "weights": weights} | measured["mixed"].figures)
     for row in rows:
         if row["id"] != "plain":

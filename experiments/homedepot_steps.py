@@ -18,9 +18,9 @@ import numpy as np
 from experiments import rivals
 from experiments.commands import QTR, Program, step
 from experiments.homedepot_students import GOLD_EPOCHS, Student, short
-from qtr_rerank.data.files import first_file
+from qtr_rerank.data.dataset_files import first_file
 from qtr_rerank.data.homedepot import CATALOG_FILES
-from qtr_rerank.data.pair_tables import read_table, texts, write_table
+from qtr_rerank.data.training_pairs import read_table, texts, write_table
 from qtr_rerank.errors import DataError
 from qtr_rerank.recipe.steps import StepRunner
 

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from experiments import sst2_page, sst2_plots
 from experiments.commands import QTR, data_option, encoder_option, open_run, step
 from experiments.sst2_data import prepare
-from qtr_rerank.data.pair_tables import read_table, texts, write_table
+from qtr_rerank.data.training_pairs import read_table, texts, write_table
 from qtr_rerank.errors import QtrError
 from qtr_rerank.evaluate.significance import paired_randomisation
 from qtr_rerank.recipe.steps import StepRunner

@@ -25,7 +25,7 @@ from experiments.icecat import development_judgments, write_qrels
 from experiments.server_process import running_server
 from experiments.whole_catalog import DEPTH, Search, measured
 from indexer.job import IndexSettings, build_index
-from qtr_rerank.data.files import first_file
+from qtr_rerank.data.dataset_files import first_file
 from qtr_rerank.data.icecat import CATALOG_FILES
 from qtr_rerank.evaluate.qrels import read_qrels
 from qtr_rerank.opensearch.api import Api

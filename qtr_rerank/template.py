@@ -12,14 +12,14 @@ from qtr_rerank.errors import SettingsError
 from qtr_rerank.records import Product
 
 FIELDS = ("title", "brand", "category")
-DEFAULT_READS = "{title}"
+DEFAULT_TEMPLATE = "{title}"
 
 
 @dataclass(frozen=True, slots=True)
 class ProductText:
     """A template over FIELDS. Raises SettingsError for any other field, and without the title."""
 
-    template: str = DEFAULT_READS
+    template: str = DEFAULT_TEMPLATE
 
     def __post_init__(self) -> None:
         fields = [field for _, field in _parts(self.template)]

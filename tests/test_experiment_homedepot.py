@@ -41,9 +41,9 @@ from experiments.homedepot_steps import (  # noqa: E402
 from experiments.homedepot_students import SIZES, Student, students  # noqa: E402
 from experiments.tables import END  # noqa: E402
 from qtr_rerank.artifact import SHIPPED  # noqa: E402
-from qtr_rerank.data.pair_tables import read_table, texts, write_table  # noqa: E402
+from qtr_rerank.data.training_pairs import read_table, texts, write_table  # noqa: E402
 from qtr_rerank.errors import DataError  # noqa: E402
-from qtr_rerank.evaluate.measures import auc  # noqa: E402
+from qtr_rerank.evaluate.pair_measures import auc  # noqa: E402
 from qtr_rerank.recipe.steps import StepRunner  # noqa: E402
 
 KINDS = ["small", "large", "red", "blue", "steel", "oak", "brass", "garden", "folding", "flat"]

@@ -26,19 +26,20 @@ from tests.small_index import small_catalog
 pytest.importorskip("torch", reason="training needs: pip install 'qtr-rerank[train]'")
 pytest.importorskip("transformers")
 
-from qtr_rerank.data.pair_tables import read_table, texts
+from qtr_rerank.data.training_pairs import read_table, texts
 from qtr_rerank.export.to_onnx import export_student
 from qtr_rerank.recipe import common_steps, general_preset
-from qtr_rerank.students.train import distill
+from qtr_rerank.students.distill import distill
 from qtr_rerank.teacher.finetune import finetune
-from qtr_rerank.teacher.mix import apply_mixture
-from qtr_rerank.teacher.prepare import (
+from qtr_rerank.teacher.mixture import apply_mixture
+from qtr_rerank.teacher.score import score_pairs
+from qtr_rerank.teacher.weak_labels import add_cosine, add_weak_label
+from qtr_rerank.teacher.write_pairs import (
     write_judged_pairs,
     write_sample_pairs,
     write_transfer_set,
-    write_word_pairs,
+    write_vocabulary_pairs,
 )
-from qtr_rerank.teacher.score import add_cosine, mix_label, score_pairs
 
 KINDS = ("match", "bert2dnn", "bert-bilstm", "twin")
 TITLES = "DATA/unlabelled/titles.tsv.gz --source icecat --source wdc --source er_magellan"
@@ -89,7 +90,7 @@ TINY = (
     "--epochs=1",
     "--set=pairs.generated_queries=30",
     "--set=more_pairs.generated_queries=20",
-    "--set=word_pairs.pairs=60",
+    "--set=vocabulary_pairs.pairs=60",
     "--set=sample.queries=20",
     "--set=sample.per_query=4",
     "--set=teacher_1.weak_pairs=40",
@@ -194,7 +195,7 @@ def record(monkeypatch: pytest.MonkeyPatch, function: Callable[..., Any], calls:
     """Replace `function` wherever it is imported; calls note their arguments, with defaults."""
     name = function.__name__
     # The label's intermediate file is each caller's own.
-    ignored = {"add_cosine": "out", "mix_label": "pairs"}.get(name)
+    ignored = {"add_cosine": "out", "add_weak_label": "pairs"}.get(name)
 
     def stand_in(*positional: Any, **named: Any) -> Any:
         bound = inspect.signature(function).bind(*positional, **named)
@@ -207,7 +208,7 @@ def record(monkeypatch: pytest.MonkeyPatch, function: Callable[..., Any], calls:
         calls.append((name, arguments))
         if function is write_judged_pairs:  # the next step reads it
             return function(**bound.arguments)
-        if function is add_cosine or function is mix_label:
+        if function is add_cosine or function is add_weak_label:
             Path(bound.arguments["out"]).touch()
         if function is export_student:
             shutil.copytree(SHIPPED / arguments["out"].name, arguments["out"], dirs_exist_ok=True)
@@ -230,8 +231,16 @@ def test_each_step_has_the_settings_of_the_command_that_it_replaces(
     (tmp_path / "mixture.json").write_text(json.dumps(MIXTURE))
     calls: Calls = []
     for function in (
-        *(write_judged_pairs, write_transfer_set, write_word_pairs, write_sample_pairs),
-        *(add_cosine, mix_label, score_pairs, finetune, apply_mixture, distill, export_student),
+        *(write_judged_pairs, write_transfer_set, write_vocabulary_pairs, write_sample_pairs),
+        *(
+            add_cosine,
+            add_weak_label,
+            score_pairs,
+            finetune,
+            apply_mixture,
+            distill,
+            export_student,
+        ),
     ):
         record(monkeypatch, function, calls)
     encoder = str(tmp_path / "encoder")

@@ -220,7 +220,7 @@ def test_an_index_lost_between_two_renames_comes_back(
 ) -> None:
     build_index(job, scorers)
     before = outcome(job.index)
-    job.index.rename(job.index.with_name("index.old"))
+    job.index.rename(job.index.with_name(".index.old"))
     job.catalog.write_text("")
     with pytest.raises(DataError):
         build_index(job, scorers)
@@ -277,7 +277,7 @@ def test_columns_can_be_mapped(job: IndexSettings, scorers: list[Scorer], tmp_pa
         ({"engine": "opensearch"}, "--alias"),
         ({"alias": "shop"}, "only for engine opensearch"),
         ({"format": "xml"}, "format is 'xml'"),
-        ({"format": "icecat", "columns": {"id": "x"}}, "columns of its own"),
+        ({"format": "icecat", "columns": {"id": "x"}}, "fixed columns"),
         ({"batch": 0}, "batch is 0"),
     ],
 )

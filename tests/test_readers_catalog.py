@@ -15,7 +15,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qtr_rerank.data.catalogs import ColumnMapping, read_catalog
+from qtr_rerank.data.catalog_reader import read_catalog
+from qtr_rerank.data.column_mapping import ColumnMapping
 from qtr_rerank.data.prices import parse_price
 from qtr_rerank.data.rows import BadRow
 from qtr_rerank.data.tables import Table

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qtr_rerank.data.pair_files import PairReader, PairWriter, read_pair_rows
+from qtr_rerank.data.pairs_to_score import PairReader, PairWriter
 from qtr_rerank.data.rows import BadRow
 from qtr_rerank.data.tables import Table
 from qtr_rerank.errors import DataError
@@ -47,6 +47,10 @@ def written(path: Path, rows: list[dict[str, Any]]) -> Path:
     return path
 
 
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    return [dict(row) for batch in PairReader(path).batches(256) for row in batch.rows]
+
+
 def score(source: Path, target: Path, size: int = 2) -> None:
     reader = PairReader(source)
     count = 0
@@ -64,7 +68,7 @@ def test_rows_keep_their_columns_and_order_in_every_format(
 ) -> None:
     path, out = written(tmp_path / f"pairs.{source}", ROWS), tmp_path / f"out.{target}"
     score(path, out)
-    rows = list(read_pair_rows(out))
+    rows = read_rows(out)
     assert [list(row) for row in rows] == [[*ROWS[0], "score", "logit"]] * 3
     assert [{name: row[name] for name in ROWS[0]} for row in rows] == ROWS
     assert [(float(row["score"]), float(row["logit"])) for row in rows] == [
@@ -95,10 +99,10 @@ def test_values_keep_their_types(tmp_path: Path, name: str) -> None:
     assert [batch.queries for batch in reader.batches(9)] == [("501", "502")]
     out = tmp_path / f"out-{name}"
     score(reader.path, out)
-    assert [{key: row[key] for key in rows[0]} for row in read_pair_rows(out)] == rows
+    assert [{key: row[key] for key in rows[0]} for row in read_rows(out)] == rows
     flat = tmp_path / "flat.csv"
     score(reader.path, flat)
-    assert next(read_pair_rows(flat))["tags"] == '["a"]'
+    assert read_rows(flat)[0]["tags"] == '["a"]'
 
 
 def test_parquet_columns_keep_their_schema(tmp_path: Path) -> None:
@@ -131,7 +135,7 @@ def test_no_rows_make_a_file_with_a_header(tmp_path: Path) -> None:
 def test_a_file_may_be_scored_into_itself(tmp_path: Path) -> None:
     path = written(tmp_path / "p.csv", ROWS)
     score(path, path)
-    assert [row["logit"] for row in read_pair_rows(path)] == ["0.0", "1.0", "2.0"]
+    assert [row["logit"] for row in read_rows(path)] == ["0.0", "1.0", "2.0"]
 
 
 def test_a_writing_that_fails_leaves_what_was_there(tmp_path: Path) -> None:
@@ -202,7 +206,7 @@ def test_json_rows_with_columns_of_their_own_need_json(tmp_path: Path) -> None:
     path = tmp_path / "p.jsonl"
     path.write_text('{"query": "a", "title": "b"}\n{"query": "a", "title": "b", "new": 1}\n')
     score(path, tmp_path / "out.jsonl")
-    assert [row.get("new") for row in read_pair_rows(tmp_path / "out.jsonl")] == [None, 1]
+    assert [row.get("new") for row in read_rows(tmp_path / "out.jsonl")] == [None, 1]
     with pytest.raises(DataError, match=r"the column 'new'.*\.jsonl"):
         score(path, tmp_path / "out.csv")
 
@@ -244,5 +248,5 @@ def test_any_text_goes_through_unchanged(
 ) -> None:
     folder = tmp_path_factory.mktemp("p")
     score(written(folder / "p.jsonl", rows), folder / f"out.{name}")
-    found = read_pair_rows(folder / f"out.{name}")
+    found = read_rows(folder / f"out.{name}")
     assert [{key: row[key] for key in rows[0]} for row in found] == rows

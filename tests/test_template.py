@@ -14,14 +14,14 @@ from hypothesis import strategies as st
 
 from indexer.job import IndexSettings, build_index
 from qtr_rerank.artifact import SHIPPED, Artifact
-from qtr_rerank.data.any_catalog import product_texts
-from qtr_rerank.data.pair_tables import (
-    common_reads,
+from qtr_rerank.data.catalog_formats import product_texts
+from qtr_rerank.data.training_pairs import (
+    common_template,
     read_table,
-    reads_of,
+    template_of,
     texts,
     with_column,
-    with_reads,
+    with_template,
     write_table,
 )
 from qtr_rerank.errors import ArtifactError, DataError, SettingsError
@@ -29,8 +29,8 @@ from qtr_rerank.records import Judgment, Product
 from qtr_rerank.rerank.reranker import Reranker
 from qtr_rerank.runtime.scorer import Scorer
 from qtr_rerank.runtime.title_store import TitleStore
-from qtr_rerank.teacher.pairs import PairSettings
-from qtr_rerank.teacher.prepare import write_judged_pairs, write_transfer_set
+from qtr_rerank.teacher.transfer_pairs import TransferPairSettings
+from qtr_rerank.teacher.write_pairs import write_judged_pairs, write_transfer_set
 from qtr_rerank.template import FIELDS, ProductText
 from tests.small_index import small_catalog, write_catalog
 
@@ -91,25 +91,25 @@ def test_no_text_has_doubled_spaces_and_no_word_is_lost(
 
 
 def test_a_template_stays_noted_through_every_step(tmp_path: Path) -> None:
-    write_table(with_reads(pa.table({"title": ["a"]}), BRAND_FIRST), tmp_path / "pairs.parquet")
+    write_table(with_template(pa.table({"title": ["a"]}), BRAND_FIRST), tmp_path / "pairs.parquet")
     table = read_table(tmp_path / "pairs.parquet", ["title"])
     for step in ("added", "replaced"):
         table = with_column(table.slice(0, 1), "label", [0.5])
         write_table(table, tmp_path / step / "part-00000.parquet")
-        assert reads_of(tmp_path / step) == BRAND_FIRST
+        assert template_of(tmp_path / step) == BRAND_FIRST
 
 
 def test_a_table_without_a_note_is_of_titles(tmp_path: Path) -> None:
     write_table(pa.table({"title": ["a"]}), tmp_path / "old.parquet")
-    assert reads_of(tmp_path / "old.parquet") == "{title}"
+    assert template_of(tmp_path / "old.parquet") == "{title}"
 
 
 def test_files_of_two_templates_are_not_mixed(tmp_path: Path) -> None:
     paths = [tmp_path / "one.parquet", tmp_path / "two.parquet"]
     for path, template in zip(paths, ("{title}", BRAND_FIRST), strict=True):
-        write_table(with_reads(pa.table({"title": ["a"]}), template), path)
+        write_table(with_template(pa.table({"title": ["a"]}), template), path)
     with pytest.raises(DataError, match=r"one.parquet reads '{title}'.*two.parquet reads '{brand}"):
-        common_reads(paths)
+        common_template(paths)
 
 
 def test_pairs_hold_what_the_template_reads(tmp_path: Path) -> None:
@@ -121,14 +121,14 @@ def test_pairs_hold_what_the_template_reads(tmp_path: Path) -> None:
         read.values(),
         ["hose"],
         tmp_path / "pairs.parquet",
-        PairSettings(generated_queries=5),
+        TransferPairSettings(generated_queries=5),
         reads=BRAND_FIRST,
     )
     for name in ("judged.parquet", "pairs.parquet"):
         titles = texts(read_table(tmp_path / name, ["title"]), "title")
         assert titles
         assert all(title.startswith("Acme Hose ") for title in titles)
-        assert reads_of(tmp_path / name) == BRAND_FIRST
+        assert template_of(tmp_path / name) == BRAND_FIRST
 
 
 def test_a_field_that_no_product_has_is_said() -> None:

@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from qtr_rerank.cli import cli
-from qtr_rerank.data.pair_tables import read_table, write_table
+from qtr_rerank.data.training_pairs import read_table, write_table
 from qtr_rerank.errors import ArtifactError, DataError, SettingsError, TrainingError
 from qtr_rerank.runtime.scorer import Scorer
 
@@ -26,8 +26,9 @@ from qtr_rerank.students import student_kind  # noqa: E402
 from qtr_rerank.students.bert2dnn import Bert2DnnSettings  # noqa: E402
 from qtr_rerank.students.bert_bilstm import BertBiLstmSettings  # noqa: E402
 from qtr_rerank.students.configurations import configuration  # noqa: E402
-from qtr_rerank.students.train import distill, load_student  # noqa: E402
-from qtr_rerank.students.twinbert import TwinSettings  # noqa: E402
+from qtr_rerank.students.distill import distill  # noqa: E402
+from qtr_rerank.students.student_folder import load_student  # noqa: E402
+from qtr_rerank.students.twin import TwinSettings  # noqa: E402
 from qtr_rerank.teacher.finetune import FinetuneSettings, finetune  # noqa: E402
 from qtr_rerank.teacher.score import ScoreSettings, score_pairs  # noqa: E402
 
@@ -138,7 +139,7 @@ def test_an_interrupted_student_ends_as_if_it_had_not_been(
     settings = replace(configuration("bert2dnn"), student=SMALL["bert2dnn"], epochs=3, batch=64)
     whole = distill("bert2dnn", [pairs], [], encoder, tmp_path / "whole", settings)
     broken = tmp_path / "broken"
-    said = logging.getLogger("qtr_rerank.students.train")
+    said = logging.getLogger("qtr_rerank.students.distill")
     before = said.level
     interrupts = _Interrupts(epoch=2)
     said.addHandler(interrupts)

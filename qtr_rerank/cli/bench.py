@@ -73,12 +73,12 @@ def _rival_graphs(shapes: tuple[str, ...], folder: Path) -> dict[str, Path]:
         import transformers  # noqa: F401
     except ImportError as error:
         raise MissingExtraError("Making the rivals' graphs", "train") from error
-    from qtr_rerank.export.cross_encoders import SHAPES, shape_graph
+    from qtr_rerank.export.cross_encoders import BERT_SIZES, random_cross_encoder
 
-    chosen = shapes or tuple(SHAPES)
-    graphs = {name: shape_graph(name, "fp32", folder) for name in chosen}
+    chosen = shapes or tuple(BERT_SIZES)
+    graphs = {name: random_cross_encoder(name, "fp32", folder) for name in chosen}
     small = [name for name in chosen if name != "BERT-Base"]
-    return graphs | {f"{name} int8": shape_graph(name, "int8", folder) for name in small}
+    return graphs | {f"{name} int8": random_cross_encoder(name, "int8", folder) for name in small}
 
 
 def _measure_rival(name: str, graph: Path, threads: int, seconds: float) -> Latency:

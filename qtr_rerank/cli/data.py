@@ -73,7 +73,7 @@ def get(name: str, folder: Path | None, mirror: str | None) -> None:
 )
 def check(path: Path, format_: str | None, rejects: Path | None) -> None:
     """Read the catalog PATH: its count, its first product, and the rows that cannot be used."""
-    from qtr_rerank.data.catalogs import read_catalog
+    from qtr_rerank.data.catalog_reader import read_catalog
 
     reader = read_catalog(path, format=format_, rejects=rejects)
     for number, product in enumerate(reader):

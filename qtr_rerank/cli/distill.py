@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from qtr_rerank.cli.options import IN_PATH, OUT_PATH, with_overrides
-from qtr_rerank.cli.training_extra import need_training
+from qtr_rerank.cli.set_option import with_overrides
+from qtr_rerank.cli.training_options import IN_PATH, OUT_PATH, need_training
 
 
 @click.command()
@@ -39,10 +39,10 @@ def distill(
 ) -> None:
     """Train a student (bert2dnn, bert-bilstm, match, twin) on a teacher's scores."""
     need_training()
-    from qtr_rerank.students import train
     from qtr_rerank.students.configurations import configuration
+    from qtr_rerank.students.distill import distill as run
 
     settings = configuration(kind, config, seed=seed, epochs=epochs)
     settings = with_overrides(settings, assignments)
-    report = train.distill(kind, list(scores), list(gold), encoder, out, settings)
+    report = run(kind, list(scores), list(gold), encoder, out, settings)
     click.echo(f"{kind}: held-out loss {report.held_out_loss:.4f} -> {out}")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from qtr_rerank.evaluate.settings import (
+from qtr_rerank.evaluate.measure_settings import (
     DEFAULT_MEASURES,
     GAINS,
     PERMUTATIONS,
@@ -97,10 +97,10 @@ def evaluate(
     Runs are measured over every query of the qrels. With several runs, each is compared with the
     first by a paired randomisation test.
     """
-    from qtr_rerank.evaluate.pairs import evaluate_pairs, read_pairs
     from qtr_rerank.evaluate.qrels import read_qrels
-    from qtr_rerank.evaluate.ranking import evaluate_runs
     from qtr_rerank.evaluate.report import pairs_json, pairs_text, ranking_json, ranking_text
+    from qtr_rerank.evaluate.run_measures import evaluate_runs
+    from qtr_rerank.evaluate.scored_pairs import evaluate_pairs, read_pairs
 
     if per_query and not as_json:
         raise click.UsageError("--per-query goes with --json")

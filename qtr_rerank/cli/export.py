@@ -7,8 +7,7 @@ from typing import Any
 
 import click
 
-from qtr_rerank.cli.options import IN_PATH, OUT_PATH
-from qtr_rerank.cli.training_extra import need_training
+from qtr_rerank.cli.training_options import IN_PATH, OUT_PATH, need_training
 
 
 @click.command()

@@ -8,9 +8,8 @@ from typing import Any
 
 import click
 
-from qtr_rerank.cli.options import IN_PATH, OUT_PATH, READS_HELP
-from qtr_rerank.cli.training_extra import need_training
-from qtr_rerank.template import DEFAULT_READS
+from qtr_rerank.cli.training_options import IN_PATH, OUT_PATH, READS_HELP, need_training
+from qtr_rerank.template import DEFAULT_TEMPLATE
 
 
 @click.group()
@@ -51,10 +50,10 @@ def synthesize(
     out: Path,
 ) -> None:
     """Pairs without labels: queries, given or generated from TITLES, with retrieved titles."""
-    from qtr_rerank.data.any_catalog import open_catalog, product_texts
-    from qtr_rerank.data.texts import read_texts
-    from qtr_rerank.teacher.pairs import PairSettings
-    from qtr_rerank.teacher.prepare import write_transfer_set
+    from qtr_rerank.data.catalog_formats import open_catalog, product_texts
+    from qtr_rerank.data.text_lists import read_texts
+    from qtr_rerank.teacher.transfer_pairs import TransferPairSettings
+    from qtr_rerank.teacher.write_pairs import write_transfer_set
     from qtr_rerank.template import ProductText
 
     def read(path: Path) -> Iterable[str]:
@@ -67,9 +66,9 @@ def synthesize(
         (title for path in titles for title in read(path)),
         _given_queries(query_files, query_sources, keep_out),
         out,
-        PairSettings(generated_queries=generated, size=size, seed=seed),
+        TransferPairSettings(generated_queries=generated, size=size, seed=seed),
         dense_encoder,
-        ProductText(reads).template if reads else DEFAULT_READS,
+        ProductText(reads).template if reads else DEFAULT_TEMPLATE,
     )
     click.echo(f"{count:,} pairs -> {out}")
 
@@ -100,16 +99,16 @@ def word_pairs(
     out: Path,
 ) -> None:
     """Pairs without labels from words that TITLES lack, for shops of other kinds."""
-    from qtr_rerank.data.texts import read_texts
-    from qtr_rerank.teacher.prepare import write_word_pairs
-    from qtr_rerank.teacher.word_pairs import WordPairSettings
+    from qtr_rerank.data.text_lists import read_texts
+    from qtr_rerank.teacher.vocabulary_pairs import VocabularyPairSettings
+    from qtr_rerank.teacher.write_pairs import write_vocabulary_pairs
 
-    count = write_word_pairs(
+    count = write_vocabulary_pairs(
         encoder,
         (title for path in titles for title in read_texts(path, column, sources)),
         _given_queries(query_files, query_sources, keep_out),
         out,
-        WordPairSettings(pairs=size, seed=seed),
+        VocabularyPairSettings(pairs=size, seed=seed),
     )
     click.echo(f"{count:,} pairs -> {out}")
 
@@ -118,13 +117,13 @@ def word_pairs(
 @click.argument("dataset")
 @click.argument("folder", type=IN_PATH)
 @click.option("--split", type=click.Choice(["train", "dev"]), help="One side of the query split.")
-@click.option("--reads", default=DEFAULT_READS, show_default=True, help=READS_HELP)
+@click.option("--reads", default=DEFAULT_TEMPLATE, show_default=True, help=READS_HELP)
 @click.option("-o", "--out", required=True, type=OUT_PATH, help="Parquet file to write.")
 def judged(dataset: str, folder: Path, split: Any, reads: str, out: Path) -> None:
     """Judged pairs of a public data set (icecat, ...) in FOLDER."""
-    from qtr_rerank.data.any_catalog import product_texts
+    from qtr_rerank.data.catalog_formats import product_texts
     from qtr_rerank.data.datasets import open_dataset
-    from qtr_rerank.teacher.prepare import write_judged_pairs
+    from qtr_rerank.teacher.write_pairs import write_judged_pairs
     from qtr_rerank.template import ProductText
 
     opened = open_dataset(dataset, folder)
@@ -140,10 +139,10 @@ def judged(dataset: str, folder: Path, split: Any, reads: str, out: Path) -> Non
 @click.option("-o", "--out", required=True, type=OUT_PATH, help="Parquet file to write.")
 def augment(pairs_file: Path, per_pair: int, seed: int, out: Path) -> None:
     """Variants of pairs: words masked or swapped, n-grams, titles of other queries."""
-    from qtr_rerank.teacher.augment import AugmentSettings
-    from qtr_rerank.teacher.prepare import write_augmented
+    from qtr_rerank.teacher.augmented_pairs import AugmentSettings
+    from qtr_rerank.teacher.write_pairs import write_augmented_pairs
 
-    rows = write_augmented(pairs_file, out, AugmentSettings(per_pair=per_pair, seed=seed))
+    rows = write_augmented_pairs(pairs_file, out, AugmentSettings(per_pair=per_pair, seed=seed))
     click.echo(f"{rows:,} pairs -> {out}")
 
 
@@ -151,11 +150,11 @@ def augment(pairs_file: Path, per_pair: int, seed: int, out: Path) -> None:
 @click.option("--queries", default=1500, show_default=True, help="Queries to generate.")
 @click.option("--per-query", default=16, show_default=True, help="Maximum products per query.")
 @click.option("--seed", default=11, show_default=True, help="Of the shop; not `qtr sample`'s.")
-@click.option("--reads", default=DEFAULT_READS, show_default=True, help=READS_HELP)
+@click.option("--reads", default=DEFAULT_TEMPLATE, show_default=True, help=READS_HELP)
 @click.option("-o", "--out", required=True, type=OUT_PATH, help="Parquet file to write.")
 def sample(queries: int, per_query: int, seed: int, reads: str, out: Path) -> None:
     """Judged pairs of a generated shop: synonyms, units, negation, accessories."""
-    from qtr_rerank.teacher.prepare import write_sample_pairs
+    from qtr_rerank.teacher.write_pairs import write_sample_pairs
     from qtr_rerank.template import ProductText
 
     count = write_sample_pairs(out, queries, per_query, seed, ProductText(reads))
@@ -178,7 +177,7 @@ def _given_queries(
     files: Iterable[Path], sources: tuple[str, ...], keep_out: Iterable[Path]
 ) -> Iterator[str]:
     """Queries of files, without those of judged pairs that are kept for measuring."""
-    from qtr_rerank.data.texts import read_texts
+    from qtr_rerank.data.text_lists import read_texts
     from qtr_rerank.recipe.common_steps import queries_without
 
     queries = (query for path in files for query in read_texts(path, "query", sources))

@@ -23,7 +23,7 @@ def score(model: str, pairs: Path, out: Path, threads: int, skip_bad: bool) -> N
     """
     import numpy as np
 
-    from qtr_rerank.data.pair_files import PairReader, PairWriter
+    from qtr_rerank.data.pairs_to_score import PairReader, PairWriter
     from qtr_rerank.runtime.scorer import Scorer
 
     scorer = Scorer.load(model, threads)

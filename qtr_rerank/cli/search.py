@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from qtr_rerank.atomic import replacing
 from qtr_rerank.errors import DataError
 from qtr_rerank.records import Product, Ranked, SearchResult
 from qtr_rerank.trec import trec_id, trec_query_id
@@ -142,9 +143,8 @@ def _text(value: object) -> str:
 def _write_run(path: Path, results: Iterator[tuple[str, SearchResult]], stage: str) -> int:
     """Write a TREC run as its results come; how many queries have any."""
     found = 0
-    unfinished = path.with_name(path.name + ".part")
     try:
-        with unfinished.open("w", encoding="utf-8") as file:
+        with replacing(path) as unfinished, unfinished.open("w", encoding="utf-8") as file:
             for qid, result in results:
                 count = len(result.hits)
                 found += count > 0
@@ -152,11 +152,8 @@ def _write_run(path: Path, results: Iterator[tuple[str, SearchResult]], stage: s
                     f"{qid} Q0 {trec_id(hit.id)} {hit.rank} {count - hit.rank + 1} qtr-{stage}\n"
                     for hit in result.hits
                 )
-        unfinished.replace(path)
     except OSError as error:
         raise DataError(f"{path} cannot be written: {error.strerror}") from error
-    finally:
-        unfinished.unlink(missing_ok=True)
     return found
 
 

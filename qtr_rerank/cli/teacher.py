@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from qtr_rerank.cli.options import IN_PATH, OUT_PATH, with_overrides
-from qtr_rerank.cli.training_extra import need_training
+from qtr_rerank.cli.set_option import with_overrides
+from qtr_rerank.cli.training_options import IN_PATH, OUT_PATH, need_training
 
 SET = click.option("--set", "assignments", multiple=True, metavar="NAME=VALUE", help="Any setting.")
 
@@ -38,7 +38,7 @@ def pretrain(
     out: Path,
 ) -> None:
     """eBERT: continue masked-language modelling on a catalog's TITLES; resumable."""
-    from qtr_rerank.data.texts import read_texts
+    from qtr_rerank.data.text_lists import read_texts
     from qtr_rerank.teacher.pretrain import PretrainSettings
     from qtr_rerank.teacher.pretrain import pretrain as run
 
@@ -174,7 +174,7 @@ def mix(
     out: Path,
 ) -> None:
     """Replace `teacher_logit` of PAIRS_FILE by a calibrated mixture of several columns."""
-    from qtr_rerank.teacher.mix import Mixture, apply_mixture, fit_mixture
+    from qtr_rerank.teacher.mixture import Mixture, apply_mixture, fit_mixture
 
     if judged is not None:
         fitted = fit_mixture(judged, columns)

@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 from click.core import ParameterSource
 
-from qtr_rerank.cli.options import IN_PATH, OUT_PATH, READS_HELP, with_overrides
 from qtr_rerank.cli.progress import shown_progress
-from qtr_rerank.cli.training_extra import need_training
-from qtr_rerank.errors import SettingsError
-from qtr_rerank.template import DEFAULT_READS
+from qtr_rerank.cli.set_option import with_overrides
+from qtr_rerank.cli.training_options import IN_PATH, OUT_PATH, READS_HELP, need_training
+from qtr_rerank.template import DEFAULT_TEMPLATE
 
 if TYPE_CHECKING:
     from qtr_rerank.recipe.catalog_recipe import TrainReport
@@ -38,7 +37,7 @@ _NOT_WITH_PRESET = ("judgments", "size", "reads", "seed", "format", "columns")
 @click.option("--encoder", help="A Hugging Face id or a local folder.  [default: all-MiniLM-L6-v2]")
 @click.option("--students", help="Kinds, separated by commas.  [default: all]")
 @click.option("--epochs", type=int, help="Of every student.  [default: each kind's own]")
-@click.option("--reads", default=DEFAULT_READS, show_default=True, help=READS_HELP)
+@click.option("--reads", default=DEFAULT_TEMPLATE, show_default=True, help=READS_HELP)
 @click.option("--seed", default=7, show_default=True)
 @click.option("--format", help="As for `qtr index`.")
 @click.option(
@@ -103,8 +102,7 @@ def train(
         size, encoder=encoder, students=kinds, reads=reads, epochs=epochs, seed=seed
     )
     settings = _with_overrides(settings, assignments)
-    given = dict(map(_column, columns))
-    report = _train_catalog(catalog, judgments, out, settings, format, given)
+    report = _train_catalog(catalog, judgments, out, settings, format, columns)
     for line in _lines(report):
         click.echo(line)
     if not report.handed_over:
@@ -169,15 +167,15 @@ def _train_catalog(
     out: Path,
     settings: TrainSettings,
     format: str | None,
-    columns: dict[str, str],
+    columns: Sequence[str],
 ) -> TrainReport:
-    from qtr_rerank.data.any_catalog import open_catalog
+    from qtr_rerank.data.catalog_formats import open_catalog, parse_columns
     from qtr_rerank.data.judgments import read_judgments
     from qtr_rerank.recipe.catalog_recipe import train_catalog
     from qtr_rerank.recipe.shop import read_shop
     from qtr_rerank.template import ProductText
 
-    products = open_catalog(catalog, format=format, columns=columns)
+    products = open_catalog(catalog, format=format, columns=parse_columns(columns))
     judged = read_judgments(judgments) if judgments else []
     with shown_progress():
         shop = read_shop(catalog.name, products, judged, ProductText(settings.reads))
@@ -228,10 +226,3 @@ def _lines(report: TrainReport) -> Iterator[str]:
 
 def _names(option: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in option.split(",") if name.strip())
-
-
-def _column(option: str) -> tuple[str, str]:
-    field, equals, column = option.partition("=")
-    if not equals or not field or not column:
-        raise SettingsError(f"--column is {option!r}; expected FIELD=COLUMN, such as title=name")
-    return field, column

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from qtr_rerank.errors import DataError
-from qtr_rerank.evaluate.files import Place, cell_text, column_of, table_rows, text_lines
+from qtr_rerank.evaluate.input_rows import Place, cell_text, column_of, table_rows, text_lines
 from qtr_rerank.trec import trec_id, trec_query_id
 
 QUERY_COLUMNS = ("query", "search_term")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from qtr_rerank.evaluate.pairs import PairReport
-from qtr_rerank.evaluate.ranking import RankingReport
+from qtr_rerank.evaluate.run_measures import RankingReport
+from qtr_rerank.evaluate.scored_pairs import PairReport
 from qtr_rerank.trec import from_trec_id
 
 

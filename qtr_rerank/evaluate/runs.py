@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from qtr_rerank.errors import DataError
-from qtr_rerank.evaluate.files import Place, text_lines
+from qtr_rerank.evaluate.input_rows import Place, text_lines
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from qtr_rerank.errors import SettingsError
-from qtr_rerank.evaluate.settings import PERMUTATIONS
+from qtr_rerank.evaluate.measure_settings import PERMUTATIONS
 
 _BLOCK = 256  # sign vectors drawn at a time: bounds memory at _BLOCK x queries
 

@@ -15,7 +15,7 @@ from qtr_rerank.features.ngrams import NGrams
 from qtr_rerank.features.triletters import TriLetters
 from qtr_rerank.features.wordpiece import WordPiece
 
-Reads = Literal["wordpiece", "triletters", "ngrams"]
+VocabularyName = Literal["wordpiece", "triletters", "ngrams"]
 
 
 class Vocabulary(Protocol):

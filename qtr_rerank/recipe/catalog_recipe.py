@@ -15,10 +15,11 @@ from pathlib import Path
 import pyarrow as pa
 
 from qtr_rerank.artifact import CARD, Artifact
-from qtr_rerank.data.pair_tables import read_table, texts, write_table
+from qtr_rerank.atomic import replacing_folder, write_json
 from qtr_rerank.data.splits import query_key
+from qtr_rerank.data.training_pairs import read_table, texts, write_table
 from qtr_rerank.errors import ArtifactError, TrainingError
-from qtr_rerank.export.card import model_card
+from qtr_rerank.export.model_card import model_card
 from qtr_rerank.recipe.common_steps import (
     label_without_judges,
     scores_of,
@@ -29,12 +30,11 @@ from qtr_rerank.recipe.quality_gate import HeldOut, bm25_figures, reason_to_refu
 from qtr_rerank.recipe.shop import Shop, held_out_queries
 from qtr_rerank.recipe.steps import Step, StepRunner
 from qtr_rerank.recipe.train_settings import TrainSettings
-from qtr_rerank.runtime.manifest import write_atomically
 from qtr_rerank.runtime.scorer import Scorer
 from qtr_rerank.teacher.encoders import load_tokenizer
 from qtr_rerank.teacher.finetune import finetune
-from qtr_rerank.teacher.pairs import PairSettings
-from qtr_rerank.teacher.prepare import write_judged_pairs, write_transfer_set
+from qtr_rerank.teacher.transfer_pairs import TransferPairSettings
+from qtr_rerank.teacher.write_pairs import write_judged_pairs, write_transfer_set
 
 REPORT = "report.json"
 
@@ -106,7 +106,7 @@ def train_catalog(shop: Shop, out: Path, settings: TrainSettings) -> TrainReport
     report = recipe.report(failed, runner.seconds)
     for student in report.students:
         _hand_over(student, recipe.artifact(student.kind), out / student.kind, report)
-    write_atomically(out / REPORT, asdict(report))
+    write_json(out / REPORT, asdict(report))
     return report
 
 
@@ -218,7 +218,7 @@ class _Recipe:
         write_table(table.filter(pa.array(kept)), self._at("pairs.parquet"))
         path.unlink()
 
-    def _transfer_set(self, given: list[str], path: Path, pairs: PairSettings) -> None:
+    def _transfer_set(self, given: list[str], path: Path, pairs: TransferPairSettings) -> None:
         dense = self.settings.encoder if self.settings.dense else None
         write_transfer_set(self.texts, given, path, pairs, dense, self.settings.reads)
 
@@ -238,7 +238,7 @@ class _Recipe:
 
     def _bm25(self) -> None:
         held_out = HeldOut.read(self._at("held-out.parquet"), self.shop)
-        write_atomically(self._at("bm25.json"), bm25_figures(held_out, self.shop))
+        write_json(self._at("bm25.json"), bm25_figures(held_out, self.shop))
 
 
 def _hand_over(student: StudentReport, made: Path, place: Path, report: TrainReport) -> None:
@@ -250,14 +250,11 @@ def _hand_over(student: StudentReport, made: Path, place: Path, report: TrainRep
     exists = (place / "config.json").is_file()
     if exists and Artifact.load(place).fingerprint == new.fingerprint:
         return
-    unfinished = place.with_name(f".{place.name}")
-    shutil.rmtree(unfinished, ignore_errors=True)
-    shutil.copytree(made, unfinished)
-    card = model_card(new.config, _card(student, report))
-    (unfinished / CARD).write_text(card, encoding="utf-8")
-    Artifact.seal(unfinished, new.config)
-    shutil.rmtree(place, ignore_errors=True)
-    unfinished.rename(place)
+    with replacing_folder(place) as folder:
+        shutil.copytree(made, folder, dirs_exist_ok=True)
+        card = model_card(new.config, _card(student, report))
+        (folder / CARD).write_text(card, encoding="utf-8")
+        Artifact.seal(folder, new.config)
 
 
 def _card(student: StudentReport, report: TrainReport) -> str:

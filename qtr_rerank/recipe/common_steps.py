@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from qtr_rerank.data.pair_tables import read_table, texts
+from qtr_rerank.data.training_pairs import read_table, texts
 from qtr_rerank.export.to_onnx import export_student
 from qtr_rerank.recipe.steps import Step
 from qtr_rerank.students.configurations import DistillSettings
-from qtr_rerank.students.train import distill
-from qtr_rerank.teacher.score import ScoreSettings, add_cosine, mix_label, score_pairs
+from qtr_rerank.students.distill import distill
+from qtr_rerank.teacher.score import ScoreSettings, score_pairs
+from qtr_rerank.teacher.weak_labels import add_cosine, add_weak_label
 
 
 def queries_without(held_out: Iterable[Path], queries: Iterable[str]) -> Iterator[str]:
@@ -23,7 +24,7 @@ def label_without_judges(encoder: str, pairs: Path, out: Path) -> None:
     """Write `pairs` with a label: half the encoder's cosine, half lexical coverage."""
     cosine = out.with_name(f"{out.stem}-cosine.parquet")
     add_cosine(encoder, pairs, cosine)
-    mix_label(cosine, out)
+    add_weak_label(cosine, out)
     cosine.unlink()
 
 

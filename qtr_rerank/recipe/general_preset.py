@@ -15,12 +15,12 @@ from importlib.resources import files
 from pathlib import Path
 
 from qtr_rerank.artifact import Artifact
-from qtr_rerank.data.any_catalog import product_texts
+from qtr_rerank.data.catalog_formats import product_texts
+from qtr_rerank.data.dataset_files import first_file
 from qtr_rerank.data.datasets import open_dataset
-from qtr_rerank.data.files import first_file
 from qtr_rerank.data.icecat import CATALOG_FILES, JUDGMENT_FILES
 from qtr_rerank.data.splits import Split
-from qtr_rerank.data.texts import read_texts
+from qtr_rerank.data.text_lists import read_texts
 from qtr_rerank.errors import DataError
 from qtr_rerank.recipe.common_steps import (
     label_without_judges,
@@ -32,12 +32,12 @@ from qtr_rerank.recipe.common_steps import (
 from qtr_rerank.recipe.general_settings import GeneralSettings
 from qtr_rerank.recipe.steps import Step, StepRunner
 from qtr_rerank.teacher.finetune import finetune
-from qtr_rerank.teacher.mix import apply_mixture
-from qtr_rerank.teacher.prepare import (
+from qtr_rerank.teacher.mixture import apply_mixture
+from qtr_rerank.teacher.write_pairs import (
     write_judged_pairs,
     write_sample_pairs,
     write_transfer_set,
-    write_word_pairs,
+    write_vocabulary_pairs,
 )
 from qtr_rerank.template import ProductText
 
@@ -123,7 +123,7 @@ class _GeneralRecipe:
             Step("more transfer pairs", self._at("more"), self._more_pairs),
             self._labelling("more", transfer[1]),
             # Words that the titles lack: otherwise a shop of another kind is unknown to a student.
-            Step("word pairs", self._at("words"), self._word_pairs),
+            Step("vocabulary pairs", self._at("words"), self._vocabulary_pairs),
             self._labelling("words", transfer[2]),
             *(
                 scoring_step(f"teacher's scores of {pairs.stem}", self._teacher(2), pairs, scoring)
@@ -181,13 +181,13 @@ class _GeneralRecipe:
             self.settings.encoder,
         )
 
-    def _word_pairs(self) -> None:
-        write_word_pairs(
+    def _vocabulary_pairs(self) -> None:
+        write_vocabulary_pairs(
             self.settings.encoder,
             self._titles(),
             self._queries(),
             self._at("words"),
-            self.settings.word_pairs,
+            self.settings.vocabulary_pairs,
         )
 
     def _labelling(self, name: str, out: Path) -> Step:

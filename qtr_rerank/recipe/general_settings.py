@@ -10,10 +10,10 @@ from qtr_rerank.errors import SettingsError
 from qtr_rerank.students import KINDS
 from qtr_rerank.students.configurations import DistillSettings, configuration
 from qtr_rerank.teacher.finetune import FinetuneSettings
-from qtr_rerank.teacher.mix import Mixture
-from qtr_rerank.teacher.pairs import PairSettings
+from qtr_rerank.teacher.mixture import Mixture
 from qtr_rerank.teacher.score import ScoreSettings
-from qtr_rerank.teacher.word_pairs import WordPairSettings
+from qtr_rerank.teacher.transfer_pairs import TransferPairSettings
+from qtr_rerank.teacher.vocabulary_pairs import VocabularyPairSettings
 
 # On shops that the teacher has not seen, a little of the bi-encoder and of coverage improves it:
 # two logits for a cosine of 1, one for full coverage, then scaled to the teacher's range.
@@ -39,19 +39,19 @@ class SampleSettings:
 class GeneralSettings:
     """How the general models are trained.
 
-    `pairs`, `more_pairs` (other queries, and some titles from dense retrieval) and `word_pairs`
-    are the transfer sets. `teacher_1` learns from label-free pairs and Icecat's judgments;
-    `teacher_2` starts from it, with the generated shop's judgments added.
+    The transfer sets are `pairs`, `more_pairs` (other queries, and some titles from dense
+    retrieval) and `vocabulary_pairs`. `teacher_1` learns from label-free pairs and Icecat's
+    judgments; `teacher_2` starts from it, with the generated shop's judgments added.
     """
 
     teacher_1: FinetuneSettings
     teacher_2: FinetuneSettings
     students: Mapping[str, DistillSettings]
-    pairs: PairSettings = field(default_factory=PairSettings)
-    more_pairs: PairSettings = field(
-        default_factory=lambda: PairSettings(generated_queries=40_000, seed=8)
+    pairs: TransferPairSettings = field(default_factory=TransferPairSettings)
+    more_pairs: TransferPairSettings = field(
+        default_factory=lambda: TransferPairSettings(generated_queries=40_000, seed=8)
     )
-    word_pairs: WordPairSettings = field(default_factory=WordPairSettings)
+    vocabulary_pairs: VocabularyPairSettings = field(default_factory=VocabularyPairSettings)
     sample: SampleSettings = field(default_factory=SampleSettings)
     scoring: ScoreSettings = field(default_factory=ScoreSettings)
     mixture: Mixture = MIXTURE

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from qtr_rerank.atomic import write_json
 from qtr_rerank.errors import DataError
-from qtr_rerank.runtime.manifest import write_atomically
 
 log = logging.getLogger(__name__)
 _IDENTITY, _SECONDS = "recipe.json", "steps.json"
@@ -63,7 +63,7 @@ class StepRunner:
             )
         else:
             self.folder.mkdir(parents=True, exist_ok=True)
-            write_atomically(path, current)
+            write_json(path, current)
         seconds = self.folder / _SECONDS
         self.seconds: dict[str, float] = (
             json.loads(seconds.read_text(encoding="utf-8")) if seconds.is_file() else {}
@@ -79,4 +79,4 @@ class StepRunner:
         started = time.monotonic()
         step.make()
         self.seconds[step.name] = round(time.monotonic() - started, 1)
-        write_atomically(self.folder / _SECONDS, self.seconds)
+        write_json(self.folder / _SECONDS, self.seconds)
