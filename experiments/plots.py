@@ -13,6 +13,7 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from numpy.typing import ArrayLike
 
 from experiments.plot_labels import FONT_SIZE, Box, Spot, place_names
 from qtr_rerank.errors import DataError
@@ -187,8 +188,8 @@ def bars(
 
 
 def reliability(
-    probabilities: Sequence[float],
-    labels: Sequence[float],
+    probabilities: ArrayLike,
+    labels: ArrayLike,
     out: Path,
     *,
     bins: int = 15,

@@ -16,6 +16,8 @@ import json
 from pathlib import Path
 
 import click
+import numpy as np
+from numpy.typing import NDArray
 
 from experiments.commands import QTR, data_option, open_run
 from experiments.homedepot_measures import GAINS, RELEVANT, Judged
@@ -43,7 +45,7 @@ def main(data: Path, work: Path, out: Path, models: Path) -> None:
     QTR.step(runner, pairs, "pairs", "judged", "homedepot", data / "homedepot", "-o", pairs)
     judged = Judged(pairs)
     catalog = Catalog(data, work)
-    scores = {"BM25, title": bm25_scores(judged, catalog, runner)}
+    scores: dict[str, NDArray[np.floating]] = {"BM25, title": bm25_scores(judged, catalog, runner)}
     for name in names_in(models):
         scores[name] = Scorer.load(models / name).score_pairs(judged.queries, judged.titles)
     report = {

@@ -17,13 +17,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-torch = pytest.importorskip("torch", reason="training needs: pip install 'qtr-rerank[train]'")
-transformers = pytest.importorskip("transformers")
+pytest.importorskip("torch", reason="training needs: pip install 'qtr-rerank[train]'")
+pytest.importorskip("transformers")
 pytest.importorskip("matplotlib", reason="plots need: pip install 'qtr-rerank[dev]'")
 
-from experiments import homedepot_page, homedepot_plots  # noqa: E402
-from experiments.homedepot import run  # noqa: E402
-from experiments.homedepot_measures import (  # noqa: E402
+from experiments import homedepot_page, homedepot_plots
+from experiments.homedepot import run
+from experiments.homedepot_measures import (
     OPINIONS,
     Judged,
     difference,
@@ -31,20 +31,20 @@ from experiments.homedepot_measures import (  # noqa: E402
     opinions_of,
     retention,
 )
-from experiments.homedepot_search import as_bytes  # noqa: E402
-from experiments.homedepot_steps import (  # noqa: E402
+from experiments.homedepot_search import as_bytes
+from experiments.homedepot_steps import (
     HomeDepotSettings,
     generated_for,
     sample,
     teacher_notes,
 )
-from experiments.homedepot_students import SIZES, Student, students  # noqa: E402
-from experiments.tables import END  # noqa: E402
-from qtr_rerank.artifact import SHIPPED  # noqa: E402
-from qtr_rerank.data.training_pairs import read_table, texts, write_table  # noqa: E402
-from qtr_rerank.errors import DataError  # noqa: E402
-from qtr_rerank.evaluate.pair_measures import auc  # noqa: E402
-from qtr_rerank.recipe.steps import StepRunner  # noqa: E402
+from experiments.homedepot_students import SIZES, Student, students
+from experiments.tables import END
+from qtr_rerank.data.training_pairs import read_table, texts, write_table
+from qtr_rerank.errors import DataError
+from qtr_rerank.evaluate.pair_measures import auc
+from qtr_rerank.recipe.steps import StepRunner
+from tests.tiny_encoder import untrained_encoder
 
 KINDS = ["small", "large", "red", "blue", "steel", "oak", "brass", "garden", "folding", "flat"]
 KINDS += ["round", "heavy", "light", "copper", "white", "black", "indoor", "short", "tall", "deep"]
@@ -67,7 +67,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "homedepot" / "products.csv").write_text(
         "product_uid,product_title\n" + "".join(rows)
     )
-    judged = []
+    judged: list[str] = []
     for number, name in enumerate(names):
         # The product itself, and another of the same thing or of another thing.
         first = number // len(KINDS) * len(KINDS)
@@ -84,22 +84,13 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def wide_encoder(tmp_path_factory: pytest.TempPathFactory) -> str:
     """An untrained two-layer BERT, as wide as the students' tables and the smaller rival."""
-    folder = tmp_path_factory.mktemp("encoder")
-    config = transformers.BertConfig(
-        hidden_size=128, num_hidden_layers=2, num_attention_heads=2, intermediate_size=512
+    return untrained_encoder(
+        tmp_path_factory.mktemp("encoder"),
+        hidden_size=128,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=512,
     )
-    torch.manual_seed(0)
-    transformers.BertModel(config).save_pretrained(folder)
-    shutil.copyfile(SHIPPED / "twin" / "tokenizer.json", folder / "tokenizer.json")
-    transformers.PreTrainedTokenizerFast(
-        tokenizer_file=str(folder / "tokenizer.json"),
-        pad_token="[PAD]",
-        cls_token="[CLS]",
-        sep_token="[SEP]",
-        unk_token="[UNK]",
-        mask_token="[MASK]",
-    ).save_pretrained(folder)
-    return str(folder)
 
 
 ROWS = (

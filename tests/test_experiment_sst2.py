@@ -17,13 +17,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-torch = pytest.importorskip("torch", reason="training needs: pip install 'qtr-rerank[train]'")
-transformers = pytest.importorskip("transformers")
+pytest.importorskip("torch", reason="training needs: pip install 'qtr-rerank[train]'")
+pytest.importorskip("transformers")
 pytest.importorskip("matplotlib", reason="plots need: pip install 'qtr-rerank[experiments]'")
 
-from experiments import sst2_page, sst2_plots  # noqa: E402
-from experiments.sst2 import STUDENTS, Sst2Settings, Student, interval, run  # noqa: E402
-from experiments.sst2_data import (  # noqa: E402
+from experiments import sst2_page, sst2_plots
+from experiments.sst2 import STUDENTS, Sst2Settings, Student, interval, run
+from experiments.sst2_data import (
     as_sst2_writes,
     prepare,
     read_sst2,
@@ -31,17 +31,17 @@ from experiments.sst2_data import (  # noqa: E402
     sentence_table,
     transfer_sentences,
 )
-from experiments.tables import END  # noqa: E402
-from qtr_rerank.artifact import SHIPPED  # noqa: E402
-from qtr_rerank.data.training_pairs import read_table, texts, with_column, write_table  # noqa: E402
-from qtr_rerank.errors import DataError  # noqa: E402
-from qtr_rerank.export.to_onnx import export_student  # noqa: E402
-from qtr_rerank.runtime.scorer import Scorer  # noqa: E402
-from qtr_rerank.students.bert2dnn import Bert2DnnSettings  # noqa: E402
-from qtr_rerank.students.bert_bilstm import BertBiLstmSettings  # noqa: E402
-from qtr_rerank.students.configurations import DistillSettings  # noqa: E402
-from qtr_rerank.students.distill import distill  # noqa: E402
-from qtr_rerank.students.twin import TwinSettings  # noqa: E402
+from experiments.tables import END
+from qtr_rerank.data.training_pairs import read_table, texts, with_column, write_table
+from qtr_rerank.errors import DataError
+from qtr_rerank.export.to_onnx import export_student
+from qtr_rerank.runtime.scorer import Scorer
+from qtr_rerank.students.bert2dnn import Bert2DnnSettings
+from qtr_rerank.students.bert_bilstm import BertBiLstmSettings
+from qtr_rerank.students.configurations import DistillSettings
+from qtr_rerank.students.distill import distill
+from qtr_rerank.students.twin import TwinSettings
+from tests.tiny_encoder import untrained_encoder
 
 GOOD, BAD = ["fine", "great", "lovely", "moving"], ["dull", "awful", "tedious", "silly"]
 THINGS = ["film", "plot", "score", "cast", "story", "ending", "scene", "script"]
@@ -85,21 +85,13 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def encoder(tmp_path_factory: pytest.TempPathFactory) -> str:
     """An untrained one-layer BERT with 30 k tokens, as wide as the students' tables."""
-    folder = tmp_path_factory.mktemp("encoder")
-    config = transformers.BertConfig(
-        hidden_size=128, num_hidden_layers=1, num_attention_heads=2, intermediate_size=64
+    return untrained_encoder(
+        tmp_path_factory.mktemp("encoder"),
+        hidden_size=128,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=64,
     )
-    torch.manual_seed(0)
-    transformers.BertModel(config).save_pretrained(folder)
-    shutil.copyfile(SHIPPED / "twin" / "tokenizer.json", folder / "tokenizer.json")
-    transformers.PreTrainedTokenizerFast(
-        tokenizer_file=str(folder / "tokenizer.json"),
-        pad_token="[PAD]",
-        cls_token="[CLS]",
-        sep_token="[SEP]",
-        unk_token="[UNK]",
-    ).save_pretrained(folder)
-    return str(folder)
 
 
 @pytest.mark.parametrize(

@@ -131,9 +131,10 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def train(arguments: Iterable[object], **environment: str | None) -> Result:
+def train(arguments: Iterable[object], data: Path | None = None) -> Result:
+    """Run `qtr train` with QTR_DATA_DIR=data."""
     logging.getLogger("qtr_rerank").setLevel(logging.ERROR)
-    environment = {"QTR_DATA_DIR": None} | environment
+    environment = {"QTR_DATA_DIR": None if data is None else str(data)}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # transformers' own
         return CliRunner().invoke(cli, ["train", *map(str, arguments)], env=environment)
@@ -161,7 +162,7 @@ def test_an_interrupted_run_continues_to_four_artifacts_with_cards(
 
     with monkeypatch.context() as patch:
         patch.setattr(common_steps, "distill", interrupted)
-        assert train(arguments, QTR_DATA_DIR=str(data)).exit_code != 0
+        assert train(arguments, data).exit_code != 0
     before = times(out)
     assert "bert2dnn/config.json" in before
     assert "match/config.json" not in before
@@ -200,8 +201,8 @@ def record(monkeypatch: pytest.MonkeyPatch, function: Callable[..., Any], calls:
     def stand_in(*positional: Any, **named: Any) -> Any:
         bound = inspect.signature(function).bind(*positional, **named)
         bound.apply_defaults()
-        arguments = {
-            key: value if isinstance(value, str) or not _listed(value) else list(value)
+        arguments: dict[str, Any] = {
+            key: list(value) if _is_stream(value) else value
             for key, value in bound.arguments.items()
             if key != ignored
         }
@@ -220,8 +221,8 @@ def record(monkeypatch: pytest.MonkeyPatch, function: Callable[..., Any], calls:
             monkeypatch.setattr(module, name, stand_in)
 
 
-def _listed(value: object) -> bool:
-    return isinstance(value, Iterable) and not isinstance(value, dict)
+def _is_stream(value: object) -> bool:
+    return isinstance(value, Iterable) and not isinstance(value, str | dict)
 
 
 def test_each_step_has_the_settings_of_the_command_that_it_replaces(

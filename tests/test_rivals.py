@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -16,12 +15,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from qtr_rerank.artifact import SHIPPED
 from qtr_rerank.cli import cli
 from qtr_rerank.data.training_pairs import read_table, write_table
 from qtr_rerank.errors import SettingsError
 from qtr_rerank.evaluate.latency import Latency, Milliseconds, speedups
-from qtr_rerank.features.wordpiece import FILE, WordPiece
+from qtr_rerank.features.wordpiece import WordPiece
 from qtr_rerank.runtime.cross_encoder import BATCH, CrossEncoder, join_pairs, special_ids
 
 torch = pytest.importorskip("torch", reason="training needs: pip install 'qtr-rerank[train]'")
@@ -31,10 +29,10 @@ from experiments import rivals  # noqa: E402
 from experiments.rival_start import start_rival  # noqa: E402
 from experiments.tables import beside_rivals  # noqa: E402
 from qtr_rerank.export.cross_encoders import BERT_SIZES, BertSize, random_cross_encoder  # noqa: E402
+from tests.tiny_encoder import save_tokenizer  # noqa: E402
 
 WIDE = BertSize(layers=3, hidden=144, intermediate=520, heads=4)
 THINGS = ["hose", "kettle", "lamp", "phone", "case", "shoe", "desk", "mug"]
-TOKENIZER = sorted(SHIPPED.glob(f"*/{FILE}"))[0]
 IDS = arrays.arrays(np.int32, (3, 5), elements=st.integers(5, 99))
 LENGTHS = st.lists(st.integers(0, 5), min_size=3, max_size=3)
 
@@ -57,14 +55,7 @@ def encoder(tmp_path_factory: pytest.TempPathFactory) -> str:
             if name.endswith("bias"):
                 value.normal_(std=0.1)  # zeros would hide a misplaced bias
     model.save_pretrained(folder)
-    shutil.copyfile(TOKENIZER, folder / FILE)
-    transformers.PreTrainedTokenizerFast(
-        tokenizer_file=str(folder / FILE),
-        pad_token="[PAD]",
-        cls_token="[CLS]",
-        sep_token="[SEP]",
-        unk_token="[UNK]",
-    ).save_pretrained(folder)
+    save_tokenizer(folder)
     return str(folder)
 
 
