@@ -17,9 +17,9 @@ from experiments.homedepot_measures import Judged
 from qtr_rerank.data.datasets import open_dataset
 from qtr_rerank.data.training_pairs import read_table, write_table
 from qtr_rerank.recipe.steps import StepRunner
-from qtr_rerank.records import Candidate
 from qtr_rerank.retrieve.fuse import reciprocal_rank_fusion
 from qtr_rerank.retrieve.lexical_tantivy import TantivyLexical
+from qtr_rerank.retrieve.schema import Matches
 from qtr_rerank.runtime.scorer import Scorer
 
 DEPTHS = (10, 50, 100)
@@ -45,6 +45,7 @@ class Catalog:
             complete.touch()
         self.lexical = TantivyLexical.open(folder)
         self._lists: Ranked = {}
+        self._position_of = {id: position for position, id in enumerate(self.ids)}
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -56,6 +57,21 @@ class Catalog:
                 hits = self.lexical.search(query, CANDIDATES)
                 self._lists[query] = [hit.id for hit in hits]
         return {query: self._lists[query] for query in queries}
+
+    def fused(self, *lists: Sequence[str]) -> list[str]:
+        """The first ids of ranked lists of ids, fused as a search fuses them."""
+        matches = {
+            str(number): Matches(
+                np.array([self._position_of[id] for id in ids], dtype=np.int64),
+                -np.arange(len(ids), dtype=np.float64),
+            )
+            for number, ids in enumerate(lists)
+        }
+        best = reciprocal_rank_fusion(matches, max(DEPTHS), self._id_keys)
+        return [self.ids[position] for position in best.positions.tolist()]
+
+    def _id_keys(self, positions: NDArray[np.int64]) -> NDArray[np.bytes_]:
+        return np.array([self.ids[position].encode() for position in positions.tolist()])
 
 
 def bm25_scores(judged: Judged, catalog: Catalog, runner: StepRunner) -> NDArray[np.float64]:
@@ -96,15 +112,7 @@ def recall(name: str, artifact: Path, judged: Judged, catalog: Catalog, work: Pa
     rows: list[dict[str, Any]] = [_row(name, "lexical", "", lexical, relevant)]
     for precision, vectors in _precisions(titles):
         dense = _nearest(queries, query_vectors, vectors, catalog.ids)
-        fused = {
-            query: [
-                hit.id
-                for hit in reciprocal_rank_fusion(
-                    {"lexical": _hits(lexical[query]), "dense": _hits(dense[query])}, max(DEPTHS)
-                )
-            ]
-            for query in queries
-        }
+        fused = {query: catalog.fused(lexical[query], dense[query]) for query in queries}
         rows += [
             _row(name, "dense", precision, dense, relevant),
             _row(name, "lexical + dense", precision, fused, relevant),
@@ -146,10 +154,6 @@ def _nearest(
         ):
             nearest[query] = [ids[place] for place in places]
     return nearest
-
-
-def _hits(ids: Sequence[str]) -> list[Candidate]:
-    return [Candidate(id=id, score=0.0, rank=rank) for rank, id in enumerate(ids, start=1)]
 
 
 def _row(
