@@ -22,8 +22,8 @@ import numpy as np
 
 from devtools.opensearch_node.node import named_or_local_node
 from devtools.server_process import running_server
+from experiments.commands import QTR, data_option
 from experiments.icecat import development_judgments, write_qrels
-from experiments.steps import QTR, data_option
 from experiments.whole_catalog import DEPTH, Search, measured
 from indexer.job import IndexSettings, build_index
 from qtr_rerank.data.dataset_files import first_file

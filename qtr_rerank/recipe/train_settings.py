@@ -1,4 +1,4 @@
-"""Recipe: the settings of every stage, together."""
+"""Recipe: the settings of every stage of `qtr train CATALOG`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from qtr_rerank.teacher.transfer_pairs import TransferPairSettings
 from qtr_rerank.template import DEFAULT_TEMPLATE, ProductText
 
 DEFAULT_ENCODER = "sentence-transformers/all-MiniLM-L6-v2"
-# Name -> queries made from titles (about five pairs each), pairs that the teacher is trained on.
+# Size -> generated queries (about five pairs each), pairs that the teacher is trained on.
 SIZES: Mapping[str, tuple[int, int]] = {
     "small": (12_000, 10_000),
     "medium": (60_000, 45_000),
@@ -24,11 +24,13 @@ SIZES: Mapping[str, tuple[int, int]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class RecipeSettings:
-    """How a catalog is learnt. `reads` is the template of what models read of a product,
-    `students` maps kinds to how each is trained; `held_out_queries` are kept aside to measure on
-    where there are no judgments, and `dense` has some pairs found by meaning, which takes time in
-    proportion to queries times products.
+class TrainSettings:
+    """How models are trained on a catalog.
+
+    `reads` is the template of what models read of a product; `students` maps each kind to its
+    training settings. Without judgments, `held_out_queries` generated queries are held out for
+    measuring. With `dense`, some pairs come from dense retrieval, whose time grows with queries
+    times products.
     """
 
     pairs: TransferPairSettings
@@ -42,7 +44,7 @@ class RecipeSettings:
     def __post_init__(self) -> None:
         ProductText(self.reads)
         if not self.students:
-            raise SettingsError(f"no students to train; there are {sorted(KINDS)}")
+            raise SettingsError(f"no students to train; the kinds are {sorted(KINDS)}")
         if self.held_out_queries < 1:
             raise SettingsError(
                 f"held_out_queries={self.held_out_queries}; expected at least 1 to measure on"
@@ -50,15 +52,17 @@ class RecipeSettings:
 
     @property
     def encoder(self) -> str:
-        """What the teacher starts from; it gives the cosines and the students' vocabulary, too."""
+        """The encoder that the teacher starts from. Its cosines label pairs, and students take its
+        vocabulary and token vectors.
+        """
         return self.teacher.encoder
 
     def to_json(self) -> dict[str, Any]:
-        """As plain JSON types."""
+        """The settings as JSON types."""
         return asdict(self)
 
 
-def recipe_settings(
+def settings_for_size(
     size: str = "medium",
     *,
     encoder: str = DEFAULT_ENCODER,
@@ -66,15 +70,16 @@ def recipe_settings(
     reads: str = DEFAULT_TEMPLATE,
     epochs: int | None = None,
     seed: int = 7,
-) -> RecipeSettings:
-    """The settings of a preset. `epochs` is that of every student; None leaves each its own.
+) -> TrainSettings:
+    """The settings for a size: small, medium or large.
 
-    Raises SettingsError for an unknown size or kind of student.
+    `epochs` applies to every student; None keeps each kind's own. Raises SettingsError for an
+    unknown size or kind of student.
     """
     if size not in SIZES:
         raise SettingsError(f"the size is {size!r}; expected one of {', '.join(SIZES)}")
     queries, weak_pairs = SIZES[size]
-    return RecipeSettings(
+    return TrainSettings(
         pairs=TransferPairSettings(generated_queries=queries, seed=seed),
         teacher=FinetuneSettings(encoder=encoder, weak_pairs=weak_pairs, seed=seed),
         students={kind: configuration(kind, seed=seed, epochs=epochs) for kind in students},
