@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from hashlib import blake2b
 
 from demo.drawings import DRAWINGS
-from qtr_rerank.data.sample import KINDS
+from qtr_rerank.data.sample import shop
 from qtr_rerank.records import Product
 from qtr_rerank.text import words
 
@@ -180,7 +180,7 @@ def _singular(word: str) -> str:
 
 def _name_table() -> dict[tuple[str, ...], str]:
     table: dict[tuple[str, ...], str] = {}
-    of_shop = [(noun, kind.picture) for kind in KINDS.values() for noun in (kind.type, *kind.nouns)]
+    of_shop = [(noun, kind.picture) for kind in shop().kinds.values() for noun in (kind.type, *kind.nouns)]
     drawn = [(name, name) for name in DRAWINGS if _singular(name) not in _NOT_NAMES]
     for noun, drawing in [*drawn, *of_shop, *_FURTHER_NAMES.items()]:
         table[tuple(_singular(word) for word in words(noun))] = drawing
