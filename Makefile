@@ -12,6 +12,11 @@ SAMPLE := $(CACHE)/sample/catalog.jsonl
 INDEX := $(CACHE)/index
 RUN := .venv/bin/python
 DEV := .venv-dev/bin
+# What decides the bytes of the sample catalog and of its index.
+SAMPLE_CODE := qtr_rerank/data/sample qtr_rerank/records.py qtr_rerank/text.py
+INDEX_CODE := indexer $(addprefix qtr_rerank/,features models retrieve runtime text.py)
+# The files of some folders and of their sub-folders.
+files_of = $(shell find $(1) -type f ! -path '*/__pycache__/*')
 PIP := -m pip --disable-pip-version-check --no-input
 # torch from its CPU index: a third of the download, and no CUDA. Asked briefly, since PyPI has it too.
 TORCH_INDEX := https://download.pytorch.org/whl/cpu
@@ -94,10 +99,10 @@ endef
 	@$(DEV)/python $(PIP) install --quiet -e '.[dev]'
 	@touch $@
 
-$(SAMPLE): $(wildcard qtr_rerank/data/sample/*.py) | .venv/installed
+$(SAMPLE): $(call files_of,$(SAMPLE_CODE)) | .venv/installed
 	@.venv/bin/qtr sample $(@D) >/dev/null
 	@touch $@
 
-$(INDEX)/index.json: $(SAMPLE) $(wildcard qtr_rerank/models/*/* indexer/*.py qtr_rerank/features/*.py) | .venv/installed
+$(INDEX)/index.json: $(SAMPLE) $(call files_of,$(INDEX_CODE)) | .venv/installed
 	@$(RUN) -m indexer $(SAMPLE) --index $(INDEX)
 	@touch $@

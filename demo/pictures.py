@@ -45,7 +45,7 @@ _USUAL_COLOURS: Mapping[str, str] = {
 _FOLDER = Path(__file__).parent
 _WHITE = "#ffffff"
 _SHADE = "#1c2430"
-_PLACEHOLDERS = {"base", "light", "dark", "darker", "backdrop"}
+_PLACEHOLDERS = ("backdrop", "base", "dark", "darker", "light")
 _ROOT = ('<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 240 240">', "</svg>")
 
 
@@ -109,7 +109,7 @@ def read_drawing(path: Path) -> Template:
     if len(lines) < 3 or (lines[0], lines[-1]) != _ROOT:
         raise DataError(f"{path.name} must start with the line {_ROOT[0]} and end with {_ROOT[1]}")
     template = Template("".join(lines[1:-1]))
-    if not template.is_valid() or not set(template.get_identifiers()) <= _PLACEHOLDERS:
+    if not template.is_valid() or not set(template.get_identifiers()) <= {*_PLACEHOLDERS}:
         raise DataError(f"{path.name} has a $ that starts none of {', '.join(_PLACEHOLDERS)}")
     return template
 

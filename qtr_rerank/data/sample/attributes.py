@@ -48,7 +48,7 @@ def read_attribute(
         content = vocabulary.shared.raw(content)
     if isinstance(content, list):
         content = {"values": content}
-    entry = Entry(f"{attributes.where} {name}", content)
+    entry = Entry(f"{attributes.where}, {name}", content)
     place: Place = "lead"
     shown = 1.0
     varies: bool | None = None
@@ -87,7 +87,7 @@ def read_attribute(
     entry.finish()
     values = [choice.value for choice in choices]
     if len(set(values)) < len(values):
-        entry.refuse(f"repeats a value: {values}")
+        entry.refuse(f"repeats a value in {values}")
     return axis
 
 
@@ -115,7 +115,7 @@ def _coloured(entry: Entry, vocabulary: Vocabulary) -> Choices:
     names = entry.texts("values")
     for name in names:
         if name not in vocabulary.colours:
-            entry.refuse(f"has the colour {name!r}; vocabulary.toml has no such colour")
+            entry.refuse(f"vocabulary.toml has no colour {name!r}")
     return tuple(Choice(name, vocabulary.colours[name]) for name in names)
 
 
@@ -126,7 +126,7 @@ def _fitting(entry: Entry, models: Mapping[str, tuple[str, ...]]) -> Choices:
     else:
         of = entry.text("models_of")
         if not models.get(of):
-            entry.refuse(f"has models_of = {of!r}; expected a kind above it that lists models")
+            entry.refuse(f"models_of = {of!r}; expected a kind above it that lists models")
         names = tuple(model.replace("|", " ") for model in models[of])
     return tuple(Choice(name, (f"for {name}", f"fits {name}")) for name in names)
 
@@ -136,7 +136,7 @@ def _numbers(entry: Entry) -> list[float]:
     content = entry.raw("values")
     values = [one for one in content if is_number(one)] if isinstance(content, list) else []
     if not values or values != content or values != sorted(values) or values[0] <= 0:
-        entry.refuse(f"has values = {content!r}; expected rising numbers above 0")
+        entry.refuse(f"values = {content!r}; expected rising numbers above 0")
     return values
 
 

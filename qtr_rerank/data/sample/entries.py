@@ -17,7 +17,7 @@ class Entry:
     def __init__(self, where: str, content: object) -> None:
         self.where = where
         if not isinstance(content, dict):
-            self.refuse(f"is {content!r}; expected a table")
+            self.refuse(f"{content!r}; expected a table")
         self._content: Mapping[str, object] = content
         self._known: list[str] = []
 
@@ -30,7 +30,7 @@ class Entry:
             raise DataError(f"{path.name} is not a readable TOML file: {error}") from None
 
     def refuse(self, fault: str) -> NoReturn:
-        raise DataError(f"{self.where} {fault}")
+        raise DataError(f"{self.where}: {fault}")
 
     def has(self, key: str) -> bool:
         self._known.append(key)
@@ -51,13 +51,13 @@ class Entry:
             return default
         value = self.raw(key)
         if not isinstance(value, str) or not value or value != value.strip():
-            self.refuse(f"has {key} = {value!r}; expected a text without spaces at its ends")
+            self.refuse(f"{key} = {value!r}; expected a text without spaces at its ends")
         return value
 
     def one_of(self, key: str, allowed: Sequence[str], default: str) -> str:
         value = self.text(key, default)
         if value not in allowed:
-            self.refuse(f"has {key} = {value!r}; expected one of {', '.join(allowed)}")
+            self.refuse(f"{key} = {value!r}; expected one of {', '.join(allowed)}")
         return value
 
     def texts(self, key: str, least: int = 1, blank: bool = False) -> tuple[str, ...]:
@@ -69,7 +69,7 @@ class Entry:
             or not all(isinstance(one, str) and one == one.strip() for one in value)
             or not (blank or all(value))
         ):
-            self.refuse(f"has {key} = {value!r}; expected a list of {least} or more texts")
+            self.refuse(f"{key} = {value!r}; expected a list of {least} or more texts")
         return tuple(value)
 
     def number(
@@ -77,17 +77,17 @@ class Entry:
     ) -> float:
         value = self._content[key] if self.has(key) else default
         if not is_number(value) or not low <= value <= high:
-            self.refuse(f"has {key} = {value!r}; expected a number from {low:g} to {high:g}")
+            self.refuse(f"{key} = {value!r}; expected a number from {low:g} to {high:g}")
         return value
 
     def flag(self, key: str, default: bool) -> bool:
         value = self._content[key] if self.has(key) else default
         if not isinstance(value, bool):
-            self.refuse(f"has {key} = {value!r}; expected true or false")
+            self.refuse(f"{key} = {value!r}; expected true or false")
         return value
 
     def table(self, key: str) -> Entry:
-        return Entry(f"{self.where}, {key}:", self.raw(key))
+        return Entry(f"{self.where}, {key}", self.raw(key))
 
     def finish(self) -> None:
         """Refuse the keys that nothing has read."""
@@ -95,7 +95,7 @@ class Entry:
             if key not in self._known:
                 near = get_close_matches(key, self._known, n=1)
                 hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(self._known)}"
-                self.refuse(f"has the unknown key '{key}'; {hint}")
+                self.refuse(f"unknown key '{key}'; {hint}")
 
 
 def is_number(value: object) -> TypeGuard[float]:

@@ -67,7 +67,7 @@ def _intent(entry: Entry) -> Intent:
     types = entry.texts("types")
     for wanted in types:
         if wanted not in kinds:
-            entry.refuse(f"has the type {wanted!r}; the sample shop has no such type")
+            entry.refuse(f"the sample shop has no type {wanted!r}")
     constraints = tuple(
         Constraint(name, _value(table, name, types), negated=key == "unwanted")
         for key in ("wanted", "unwanted")
@@ -86,7 +86,7 @@ def _value(wanted: Entry, name: str, types: tuple[str, ...]) -> AttributeValue:
     if not (isinstance(value, str | bool) or is_number(value)) or not any(
         same_value(name, one, value) for one in possible
     ):
-        wanted.refuse(f"has {name} = {value!r}; products of the types have {possible or 'none'}")
+        wanted.refuse(f"{name} = {value!r}; products of the types have {possible or 'none'}")
     return value
 
 

@@ -36,7 +36,7 @@ def read_shop(folder: Path) -> Shop:
     there = {path.stem for path in (folder / "departments").glob("*.toml")}
     if len(set(order)) < len(order) or set(order) != there:
         wrong = sorted(set(order) ^ there) or sorted(order)
-        root.refuse(f"must list each file of departments/ once, under its name: see {wrong}")
+        root.refuse(f"departments must list each file of departments/ once; see {wrong}")
     colours = root.table("colours")
     vocabulary = Vocabulary(
         {name: colours.texts(name) for name in colours.names()}, root.table("shared")
@@ -57,7 +57,7 @@ def read_shop(folder: Path) -> Shop:
 def _department(root: Entry, vocabulary: Vocabulary) -> Department:
     contents = root.raw("kind")
     if not isinstance(contents, list):
-        root.refuse("has no [[kind]] tables")
+        root.refuse("no [[kind]] tables")
     kinds: list[Kind] = []
     for number, content in enumerate(contents, start=1):
         models = {kind.type: kind.models for kind in kinds}
@@ -91,7 +91,7 @@ def _kind(entry: Entry, vocabulary: Vocabulary, models: Mapping[str, tuple[str, 
         weight=entry.number("weight", 1.0, low=0.01),
     )
     if not all(model.count("|") == 1 for model in kind.models):
-        entry.refuse(f"has models = {list(kind.models)}; expected each as 'Brand|Model'")
+        entry.refuse(f"models = {list(kind.models)}; expected each as 'Brand|Model'")
     entry.finish()
     return kind
 
@@ -100,7 +100,7 @@ def _price_range(entry: Entry) -> tuple[float, float]:
     match entry.raw("price"):
         case [low, high] if is_number(low) and is_number(high) and 0 < low < high:
             return low, high
-    return entry.refuse(f"has price = {entry.raw('price')!r}; expected [lowest, highest]")
+    return entry.refuse(f"price = {entry.raw('price')!r}; expected [lowest, highest]")
 
 
 def _kinds_by_type(departments: Iterable[Department]) -> Mapping[str, Kind]:
