@@ -21,15 +21,16 @@ from typing import cast, get_args
 
 from qtr_rerank.data.sample.entries import Entry, is_number
 from qtr_rerank.data.sample.kinds import Axis, Choice, Place
-from qtr_rerank.data.sample.units import UNITS, usual_unit
+from qtr_rerank.data.sample.units import UNITS, Unit, usual_unit
 
 Choices = tuple[Choice, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Vocabulary:
-    """What attributes refer to: colours with their written forms, and shared attributes."""
+    """Names of attributes, colours with their written forms, shared attributes."""
 
+    attributes: tuple[str, ...]
     colours: Mapping[str, tuple[str, ...]]
     shared: Entry
 
@@ -41,6 +42,8 @@ def read_attribute(
 
     Raises DataError, with file and entry, for anything that cannot be used.
     """
+    if name not in vocabulary.attributes:
+        attributes.refuse(f"vocabulary.toml does not list the attribute '{name}'")
     content = attributes.raw(name)
     if isinstance(content, str):
         if not vocabulary.shared.has(content):
@@ -49,46 +52,38 @@ def read_attribute(
     if isinstance(content, list):
         content = {"values": content}
     entry = Entry(f"{attributes.where}, {name}", content)
-    place: Place = "lead"
-    shown = 1.0
-    varies: bool | None = None
-    if entry.has("yes"):
-        choices = _yes_or_no(entry)
-    elif entry.has("written"):
-        choices = _written(name, entry.table("written"))
-    elif name == "colour":
-        place, shown = "tail", 0.94
-        choices = _coloured(entry, vocabulary)
-    elif name == "compatible_with":
-        place = "tail"
-        choices = _fitting(entry, models)
-    elif (usual := usual_unit(name)) is not None:
-        unit = UNITS[entry.one_of("unit", tuple(UNITS), usual)]
-        place, shown, varies = unit.place, unit.shown, unit.varies
-        numbers = _numbers(entry)
-        span = entry.number("span", unit.span)
-        steps = max(len(numbers) - 1, 1)
-        choices = tuple(
-            Choice(value, unit.forms(value), 1.0 + span * step / steps)
-            for step, value in enumerate(numbers)
-        )
-    else:
-        shown = 0.85 if name == "material" else 1.0
-        choices = tuple(Choice(value, (_capitals(value),)) for value in entry.texts("values"))
-    place = cast(Place, entry.one_of("place", get_args(Place), place))
-    axis = Axis(
-        name,
-        choices,
-        place,
-        entry.number("shown", shown, high=1.0),
-        # Variants of one model differ in what titles write after the noun: size, flavour, format.
-        entry.flag("varies", place == "tail" if varies is None else varies),
-    )
-    entry.finish()
+    choices, place, shown, varies = _choices(name, entry, vocabulary, models)
     values = [choice.value for choice in choices]
-    if len(set(values)) < len(values):
-        entry.refuse(f"repeats a value in {values}")
-    return axis
+    if not values or len(set(values)) < len(values):
+        entry.refuse(f"values = {values}; expected one or more, all different")
+    place = cast(Place, entry.one_of("place", get_args(Place), place))
+    if varies is None:
+        # Variants of one model differ in what titles write after the noun: size, flavour, format.
+        varies = place == "tail"
+    shown = entry.number("shown", shown, high=1.0)
+    varies = entry.flag("varies", varies)
+    entry.finish()
+    return Axis(name, choices, place, shown, varies)
+
+
+def _choices(
+    name: str, entry: Entry, vocabulary: Vocabulary, models: Mapping[str, tuple[str, ...]]
+) -> tuple[Choices, Place, float, bool | None]:
+    """The choices, and the defaults of `place`, `shown` and `varies` (None: if in the tail)."""
+    if entry.has("yes"):
+        return _yes_or_no(entry), "lead", 1.0, None
+    if entry.has("written"):
+        return _written(name, entry.table("written")), "lead", 1.0, None
+    if name == "colour":
+        return _coloured(entry, vocabulary), "tail", 0.94, None
+    if name == "compatible_with":
+        return _fitting(entry, models), "tail", 1.0, None
+    usual = usual_unit(name)
+    if usual is not None:
+        unit = UNITS[entry.one_of("unit", tuple(UNITS), usual)]
+        return _measured(entry, unit), unit.place, unit.shown, unit.varies
+    words = tuple(Choice(value, (_capitals(value),)) for value in entry.texts("values"))
+    return words, "lead", 0.85 if name == "material" else 1.0, None
 
 
 def _yes_or_no(entry: Entry) -> Choices:
@@ -131,13 +126,18 @@ def _fitting(entry: Entry, models: Mapping[str, tuple[str, ...]]) -> Choices:
     return tuple(Choice(name, (f"for {name}", f"fits {name}")) for name in names)
 
 
-def _numbers(entry: Entry) -> list[float]:
-    """Measured values in rising order: the price rises with them."""
+def _measured(entry: Entry, unit: Unit) -> Choices:
+    """Values in rising order. The price rises by `span` from the first to the last."""
     content = entry.raw("values")
     values = [one for one in content if is_number(one)] if isinstance(content, list) else []
     if not values or values != content or values != sorted(values) or values[0] <= 0:
         entry.refuse(f"values = {content!r}; expected rising numbers above 0")
-    return values
+    span = entry.number("span", unit.span)
+    steps = max(len(values) - 1, 1)
+    return tuple(
+        Choice(value, unit.forms(value), 1.0 + span * step / steps)
+        for step, value in enumerate(values)
+    )
 
 
 def _capitals(value: str) -> str:

@@ -61,15 +61,15 @@ class Entry:
         return value
 
     def texts(self, key: str, least: int = 1, blank: bool = False) -> tuple[str, ...]:
-        """A list of texts; with `blank` a text may be "". A missing key is an empty list."""
+        """A list of different texts. With `blank` they may be "" and equal. Missing = empty."""
         value = self._content[key] if self.has(key) else []
         if (
             not isinstance(value, list)
             or len(value) < least
             or not all(isinstance(one, str) and one == one.strip() for one in value)
-            or not (blank or all(value))
+            or not (blank or (all(value) and len(set(value)) == len(value)))
         ):
-            self.refuse(f"{key} = {value!r}; expected a list of {least} or more texts")
+            self.refuse(f"{key} = {value!r}; expected a list of {least} or more different texts")
         return tuple(value)
 
     def number(

@@ -6,6 +6,7 @@ department: its name, its brands, and a [[kind]] table for each kind of product.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from functools import cache
@@ -39,7 +40,9 @@ def read_shop(folder: Path) -> Shop:
         root.refuse(f"departments must list each file of departments/ once; see {wrong}")
     colours = root.table("colours")
     vocabulary = Vocabulary(
-        {name: colours.texts(name) for name in colours.names()}, root.table("shared")
+        attributes=root.texts("attributes"),
+        colours={name: colours.texts(name) for name in colours.names()},
+        shared=root.table("shared"),
     )
     words = root.table("names")
     names = Names(**{field.name: words.texts(field.name) for field in fields(Names)})
@@ -104,13 +107,18 @@ def _price_range(entry: Entry) -> tuple[float, float]:
 
 
 def _kinds_by_type(departments: Iterable[Department]) -> Mapping[str, Kind]:
-    """Types are unique in the shop, and accessories refer to existing ones."""
+    """Checks on the way: types are unique, accessories and families refer to other kinds."""
     kinds: dict[str, Kind] = {}
     for kind in (kind for department in departments for kind in department.kinds):
         if kind.type in kinds:
             raise DataError(f"two kinds of the sample shop have the type '{kind.type}'")
         kinds[kind.type] = kind
+    families = Counter(kind.family for kind in kinds.values())
     for kind in kinds.values():
+        if kind.family and families[kind.family] == 1:
+            raise DataError(
+                f"the kind '{kind.type}' is alone in its family '{kind.family}'; drop the family"
+            )
         for main in kind.accessory_of:
             if main not in kinds:
                 raise DataError(
