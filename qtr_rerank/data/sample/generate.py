@@ -20,11 +20,12 @@ from qtr_rerank.errors import SettingsError
 from qtr_rerank.records import AttributeValue, Product
 
 CURRENCY = "USD"
+# Models generated for each wanted product before giving up on distinct titles.
 _TRIES = 40
 
 
 def sample_catalog(seed: int = 7, products: int = 3600) -> list[Product]:
-    """The sample shop: `products` products with ids P00001, P00002, ...
+    """The sample catalog: `products` products with ids P00001, P00002, ...
 
     The same seed and size give the same catalog on every machine. Titles are unique. Raises
     SettingsError when `products` is below the number of kinds or above 20,000.
@@ -37,13 +38,14 @@ def sample_catalog(seed: int = 7, products: int = 3600) -> list[Product]:
         )
     counts = _apportion([kind.weight for _, kind in pairs], products)
     titles: set[str] = set()
-    drawn = [
+    generated = [
         product
         for (department, kind), count in zip(pairs, counts, strict=True)
         for product in _products(department, kind, count, seed, titles)
     ]
-    shelf = Rng(seed, "shelf order").shuffled(drawn)
-    return [replace(product, id=f"P{place:05d}") for place, product in enumerate(shelf, start=1)]
+    # The key is part of the random sequence: another text is another catalog.
+    order = Rng(seed, "shelf order").shuffled(generated)
+    return [replace(product, id=f"P{number:05d}") for number, product in enumerate(order, start=1)]
 
 
 def _apportion(weights: Sequence[float], total: int) -> list[int]:
@@ -82,6 +84,7 @@ def _products(
 
 
 def _variants(department: Department, kind: Kind, number: int, rng: Rng) -> Iterator[Product]:
+    """The variants of one model. They differ in the axes that vary, in noun and in wording."""
     if kind.models:
         brand, model = kind.models[number % len(kind.models)].split("|")
     else:

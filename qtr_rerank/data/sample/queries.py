@@ -6,14 +6,14 @@ it, and how well.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from qtr_rerank.data.sample.entries import Entry, is_number
 from qtr_rerank.data.sample.judge import Constraint, Intent, Judge, JudgedQuery, same_value
-from qtr_rerank.data.sample.kinds import Kind, Shop
+from qtr_rerank.data.sample.kinds import Kind
 from qtr_rerank.data.sample.reader import FOLDER, shop
 from qtr_rerank.records import AttributeValue, Product
 
@@ -53,57 +53,54 @@ def read_queries(path: Path) -> tuple[JudgedIntent, ...]:
     Raises DataError, with the query's text, for an entry that no product of the shop can meet.
     """
     root = Entry.of_file(path)
-    queries = [
-        JudgedIntent(text, kind, _intent(root.table(kind).table(text)))
-        for kind in QUERY_KINDS
-        for text in root.table(kind).names()
-    ]
+    queries: dict[str, JudgedIntent] = {}
+    for kind in QUERY_KINDS:
+        table = root.table(kind)
+        for text in table.names():
+            if text in queries:
+                table.refuse(f"'{text}' is also in {queries[text].kind}")
+            queries[text] = JudgedIntent(text, kind, _intent(table.table(text)))
     root.finish()
-    return tuple(queries)
+    return tuple(queries.values())
 
 
 def _intent(entry: Entry) -> Intent:
-    kinds = shop().kinds
     types = entry.texts("types")
-    for wanted in types:
-        if wanted not in kinds:
-            entry.refuse(f"the sample shop has no type {wanted!r}")
-    constraints = tuple(
-        Constraint(name, _value(table, name, types), negated=key == "unwanted")
-        for key in ("wanted", "unwanted")
-        if entry.has(key)
-        for table in [entry.table(key)]
-        for name in table.names()
-    )
+    for type_ in types:
+        if type_ not in shop().kinds:
+            entry.refuse(f"the sample shop has no type {type_!r}")
+    kinds = [shop().kinds[type_] for type_ in types]
+    wanted = _constraints(entry, "wanted", kinds)
+    unwanted = _constraints(entry, "unwanted", kinds)
     entry.finish()
-    return Intent(types, constraints)
+    return Intent(types, (*wanted, *unwanted))
 
 
-def _value(wanted: Entry, name: str, types: tuple[str, ...]) -> AttributeValue:
-    """The value of one attribute. Products of the types can have it."""
-    value = wanted.raw(name)
-    possible = _possible_values(name, [shop().kinds[each] for each in types])
-    if not (isinstance(value, str | bool) or is_number(value)) or not any(
-        same_value(name, one, value) for one in possible
-    ):
-        wanted.refuse(f"{name} = {value!r}; products of the types have {possible or 'none'}")
-    return value
+def _constraints(entry: Entry, key: str, kinds: list[Kind]) -> Iterator[Constraint]:
+    """The constraints of one table. Some product of the kinds can have each value."""
+    if not entry.has(key):
+        return
+    table = entry.table(key)
+    for name in table.names():
+        value = table.raw(name)
+        possible = list(dict.fromkeys(_possible_values(name, kinds)))
+        if not (isinstance(value, str | bool) or is_number(value)) or not any(
+            same_value(name, one, value) for one in possible
+        ):
+            table.refuse(f"{name} = {value!r}; products of the types have {possible or 'none'}")
+        yield Constraint(name, value, negated=key == "unwanted")
 
 
-def _possible_values(name: str, kinds: list[Kind]) -> list[AttributeValue]:
-    if name == "brand":
-        return list(dict.fromkeys(brand for kind in kinds for brand in _brands(kind, shop())))
-    values = (
-        choice.value
-        for kind in kinds
-        for axis in kind.axes
-        if axis.name == name
-        for choice in axis.choices
-    )
-    return list(dict.fromkeys(values))
+def _possible_values(name: str, kinds: list[Kind]) -> Iterator[AttributeValue]:
+    for kind in kinds:
+        if name == "brand":
+            yield from _brands(kind)
+        for axis in kind.axes:
+            if axis.name == name:
+                yield from (choice.value for choice in axis.choices)
 
 
-def _brands(kind: Kind, shop: Shop) -> Iterable[str]:
+def _brands(kind: Kind) -> Iterable[str]:
     if kind.models:
         return [model.partition("|")[0] for model in kind.models]
-    return kind.brands or next(one.brands for one in shop.departments if kind in one.kinds)
+    return kind.brands or next(one.brands for one in shop().departments if kind in one.kinds)
