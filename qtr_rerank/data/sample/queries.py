@@ -70,10 +70,12 @@ def _intent(entry: Entry) -> Intent:
         if type_ not in shop().kinds:
             entry.refuse(f"the sample shop has no type {type_!r}")
     kinds = [shop().kinds[type_] for type_ in types]
-    wanted = _constraints(entry, "wanted", kinds)
-    unwanted = _constraints(entry, "unwanted", kinds)
+    constraints = (
+        *_constraints(entry, "wanted", kinds),
+        *_constraints(entry, "unwanted", kinds),
+    )
     entry.finish()
-    return Intent(types, (*wanted, *unwanted))
+    return Intent(types, constraints)
 
 
 def _constraints(entry: Entry, key: str, kinds: list[Kind]) -> Iterator[Constraint]:
