@@ -158,9 +158,7 @@ class Scorer:
         return widths
 
 
-def _batches(
-    widths: NDArray[np.int64], narrowest: int
-) -> Iterator[tuple[int, NDArray[np.int64]]]:
+def _batches(widths: NDArray[np.int64], narrowest: int) -> Iterator[tuple[int, NDArray[np.int64]]]:
     """Width and places of each batch: texts of one width, ENCODE_BATCH at most.
 
     No text at all is one empty batch, which still says what the features are.
