@@ -3,6 +3,10 @@
 The data files (`vocabulary.toml`, `departments/`, `queries.toml`) say what the shop sells and what
 its customers type; `reader` and `queries` read them, `generate` makes the products, `judge` the
 grades, `query_generator` queries for training, `write` the files of `qtr sample`.
+
+To add a kind of product, add a [[kind]] table to a department's file; to add a department, add a
+file and its name in `vocabulary.toml`. Either changes the generated catalog, and its checksum in
+`tests/test_sample_catalog.py`.
 """
 
 from __future__ import annotations
