@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from demo.explanation import Reason, explain_final, explain_first
 from qtr_rerank.records import Product, Ranked
 
 # How many rows of each order the view shows.
@@ -25,11 +26,12 @@ class Move:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row of an order: place, product, and how far reranking moved it."""
+    """One row of an order: place, product, how far reranking moved it, and why it is here."""
 
     place: int
     product: Product
     move: Move
+    reasons: tuple[Reason, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +76,15 @@ def compare(
     `hits` is the whole list in final order; `products` holds at least those of `compared_hits`.
     """
 
-    def row(place: int, hit: Ranked) -> Row:
-        return Row(place, products[hit.id], move(hit.first_rank, hit.rank, shown))
+    def row(place: int, hit: Ranked, reasons: tuple[Reason, ...]) -> Row:
+        return Row(place, products[hit.id], move(hit.first_rank, hit.rank, shown), reasons)
 
     final = hits[:shown]
     return Comparison(
-        first=tuple(row(hit.first_rank, hit) for hit in _first_order(hits, shown)),
-        final=tuple(row(hit.rank, hit) for hit in final),
+        first=tuple(
+            row(hit.first_rank, hit, explain_first(hit)) for hit in _first_order(hits, shown)
+        ),
+        final=tuple(row(hit.rank, hit, explain_final(hit)) for hit in final),
         moved=sum(hit.first_rank != hit.rank for hit in final),
         entered=sum(hit.first_rank > shown for hit in final),
     )

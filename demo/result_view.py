@@ -49,9 +49,9 @@ def match_quality(request: PageRequest, result: SearchResult, best: Iterable[Pro
         return "good"
     if request.filters:  # filters are set from a result list, so the response is a list again
         return "by meaning"
-    improbable = (
-        request.stage == "rerank" and max(hit.score for hit in result.hits) < POOR_PROBABILITY
-    )
+    # The model's own opinion: `score` also counts the place in the first order.
+    probabilities = [hit.explain[hit.stage] for hit in result.hits if hit.stage in hit.explain]
+    improbable = bool(probabilities) and max(probabilities) < POOR_PROBABILITY
     return "poor" if improbable or not query_words else "by meaning"
 
 

@@ -46,6 +46,7 @@ def hit_json(hit: Ranked, product: Product) -> dict[str, Any]:
         "first_rank": hit.first_rank,
         "first_score": hit.first_score,
         "stage": hit.stage,
+        "explain": dict(hit.explain),
     }
 
 

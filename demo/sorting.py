@@ -14,15 +14,15 @@ GOOD_SHARE = 1 / 2
 
 
 def good_hits(hits: Sequence[Ranked], share: float = GOOD_SHARE) -> tuple[Ranked, ...]:
-    """The hits with at least `share` of the best hit's score.
+    """The hits that the model gives at least `share` of the best hit's probability.
 
     Only these are sorted by price or rating: the cheapest of all candidates for "kettle" is not
     a kettle.
     """
     if not hits:
         return ()
-    threshold = max(hit.score for hit in hits) * share
-    return tuple(hit for hit in hits if hit.score >= threshold)
+    threshold = max(map(_own_score, hits)) * share
+    return tuple(hit for hit in hits if _own_score(hit) >= threshold)
 
 
 def sorted_hits(
@@ -46,6 +46,11 @@ def sort_choices(request: PageRequest, facets: Facets, cards: Sequence[Card]) ->
     if any(card.rating for card in cards):
         usable.add("rating")
     return {name: label for name, label in SORTS.items() if name in usable}
+
+
+def _own_score(hit: Ranked) -> float:
+    """What the model alone says; the first stage's score for a hit that no model scored."""
+    return hit.explain.get(hit.stage, hit.score)
 
 
 def _by_price(product: Product) -> tuple[float, ...]:

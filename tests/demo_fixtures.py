@@ -24,8 +24,18 @@ SCRIPT_TITLE = '<script>alert(1)</script> Kettle & "Co" \'n'
 BARE_ID = "bare"
 
 
-def make_hit(id: str, rank: int = 1, first_rank: int = 1, score: float = 0.5) -> Ranked:
-    return Ranked(id, first_rank - 1, rank, score, 0.0, first_rank, 0.02, "bert-bilstm")
+def make_hit(
+    id: str = "p",
+    rank: int = 1,
+    first_rank: int = 1,
+    probability: float | None = 0.5,
+    logit: float = 0.0,
+    **parts: float,
+) -> Ranked:
+    """A hit that the model "match" gives `probability`, or that no model scored if None."""
+    stage, own = ("retrieve", {}) if probability is None else ("match", {"match": probability})
+    explain = {**own, **parts, "first_rank": first_rank}
+    return Ranked(id, first_rank - 1, rank, 0.4, logit, first_rank, 0.02, stage, None, explain)
 
 
 def make_product(id: str = "p", **fields: Any) -> Product:

@@ -171,6 +171,10 @@ def test_json_hits_are_in_order_with_both_ranks(client: FlaskClient) -> None:
         *("score", "first_rank", "first_score", "stage"),
     }
     assert all(0 <= each["score"] <= 1 for each in hits)
+    for each in hits:
+        assert 0 <= each["explain"][each["stage"]] <= 1
+        assert each["explain"]["first_rank"] == each["first_rank"]
+        assert {"bm25", "lexical_rank"} <= set(each["explain"])
     assert next(iter(answer["times_ms"])) == "lexical"
     assert [*answer["times_ms"]][-1] == "total"
     assert api(client, "/api/search?q=kettle&size=2&page=2")["hits"][0]["rank"] == 3
@@ -264,6 +268,7 @@ def test_unknown_address_is_a_404_page(client: FlaskClient, address: str) -> Non
 
 def test_errors_under_api_are_json(client: FlaskClient) -> None:
     assert api(client, "/api/nowhere", 404)["error"]["status"] == 404
+    assert len(client.get("/api/" + "x" * 10_000).data) < 300
     response = client.post("/api/search")
     assert response.status_code == 405
     assert response.get_json()["error"]["status"] == 405

@@ -1,4 +1,4 @@
-"""The comparison of both orders, and the bar of stage times."""
+"""The comparison of both orders, "why here?", and the bar of stage times."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from demo.comparison import compare, compared_hits, move
+from demo.explanation import explain_final, explain_first, percent
 from demo.stage_times import ms_text, stage_times
 
 
@@ -39,6 +40,53 @@ def test_comparison_shows_the_top_of_both_orders(firsts: list[int]) -> None:
     # As many come into the shown rows as leave them.
     out = sum(row.move.kind == "out" for row in compared.first)
     assert compared.entered == out == sum(row.move.kind == "new" for row in compared.final)
+
+
+def test_final_place_is_explained_by_every_part() -> None:
+    hit = make_hit(
+        rank=3,
+        first_rank=5,
+        probability=0.934,
+        logit=1.42,
+        **{"prior": -1.2, "bm25": 12.34, "lexical_rank": 4, "cosine": 0.713, "dense_rank": 1017},
+    )
+    assert {reason.part: reason.text for reason in explain_final(hit)} == {
+        "Model": "93 % likely to match the query",
+        "First stage": "place 5, which lowers the model’s score from 2.6 to 1.4",
+        "Words": "place 4, BM25 score 12.3",
+        "Meaning": "place 1,017, cosine 0.71",
+    }
+    assert explain_first(hit) == explain_final(hit)[2:]
+
+
+def test_first_place_takes_nothing_off_the_model_score() -> None:
+    hit = make_hit(first_rank=1, logit=-0.52, prior=0.0)
+    texts = {reason.part: reason.text for reason in explain_final(hit)}
+    assert texts["First stage"] == "place 1, which takes nothing off the model’s score of −0.5"
+
+
+def test_missing_parts_are_explained() -> None:
+    unscored = make_hit(first_rank=1200, probability=None)
+    assert {reason.part: reason.text for reason in explain_final(unscored)} == {
+        "Model": "did not score this product, which keeps its place behind the scored ones",
+        "First stage": "place 1,200",
+        "Words": "not among the products found by words",
+        "Meaning": "not among the products found by meaning",
+    }
+
+
+@pytest.mark.parametrize(
+    ("probability", "text"),
+    [
+        (0.0, "less than 1 %"),
+        (0.01, "1 %"),
+        (0.936, "94 %"),
+        (0.99, "99 %"),
+        (1.0, "more than 99 %"),
+    ],
+)
+def test_percent_never_claims_certainty(probability: float, text: str) -> None:
+    assert percent(probability) == text
 
 
 @given(

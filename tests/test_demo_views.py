@@ -129,30 +129,30 @@ def test_sort_ties_keep_relevance_and_missing_values_come_last() -> None:
     }
 
 
-def test_good_hits_have_half_the_best_score() -> None:
-    scores = (0.8, 0.7, 0.41, 0.2, 0.6)
-    hits = [make_hit(str(rank), rank, score=score) for rank, score in enumerate(scores, start=1)]
+def test_good_hits_have_half_the_best_probability() -> None:
+    probabilities = (0.8, 0.7, 0.41, 0.2, 0.6)
+    hits = [make_hit(str(at), at, probability=p) for at, p in enumerate(probabilities, start=1)]
     assert [each.id for each in good_hits(hits)] == ["1", "2", "3", "5"]
     assert good_hits([]) == ()
 
 
 @pytest.mark.parametrize(
-    ("query", "score", "stage", "quality"),
+    ("query", "probability", "quality"),
     [
-        ("oak desk", 0.1, "rerank", "good"),
-        ("OAK", 0.1, "rerank", "good"),
-        ("desks", 0.1, "rerank", "good"),
-        ("desk/table", 0.1, "rerank", "good"),
-        ("dessk", 0.6, "rerank", "by meaning"),
-        ("dessk", 0.1, "retrieve", "by meaning"),
-        ("zzz", 0.1, "rerank", "poor"),
-        ("!!!", 0.9, "rerank", "poor"),
-        ("", 0.0, "rerank", "good"),
+        ("oak desk", 0.1, "good"),
+        ("OAK", 0.1, "good"),
+        ("desks", 0.1, "good"),
+        ("desk/table", 0.1, "good"),
+        ("dessk", 0.6, "by meaning"),
+        ("dessk", None, "by meaning"),
+        ("zzz", 0.1, "poor"),
+        ("!!!", 0.9, "poor"),
+        ("", 0.0, "good"),
     ],
 )
-def test_match_quality(query: str, score: float, stage: str, quality: str) -> None:
-    result = SearchResult(query, (make_hit("a", score=score),), 1, {}, "embedded")
-    request = PageRequest(query=query, stage=stage)
+def test_match_quality(query: str, probability: float | None, quality: str) -> None:
+    result = SearchResult(query, (make_hit("a", probability=probability),), 1, {}, "embedded")
+    request = PageRequest(query=query)
     desks = [make_product(title="Standing Desk, Oak")]
     assert match_quality(request, result, desks) == quality
     filtered = replace(request, filters=Filters(brands=("Acme",)))

@@ -66,6 +66,10 @@ def argument(page: Page, name: str) -> str | None:
     return parse_qs(urlsplit(page.url).query).get(name, [None])[0]
 
 
+def expand_all(page: Page) -> None:
+    page.evaluate("document.querySelectorAll('details').forEach(each => { each.open = true; })")
+
+
 def search(page: Page, query: str) -> None:
     box = page.get_by_label("Search the store")
     box.fill(query)
@@ -160,6 +164,26 @@ def test_comparison_shows_both_orders_side_by_side(browser: Browser, shop: str) 
         assert argument(page, "view") == "compare"
 
 
+@pytest.mark.parametrize("script", [True, False], ids=["with JavaScript", "without"])
+def test_comparison_explains_each_place(browser: Browser, shop: str, script: bool) -> None:
+    with open_page(browser, shop, script=script) as page:
+        page.goto(PAGES["compare"])
+        assert page.locator(".compare li details").count() == page.locator(".compare li").count()
+        row = page.locator(".compare section").nth(1).locator("li").nth(2)
+        title = row.locator("a").inner_text()
+        summary = row.locator("summary")
+        assert " ".join(summary.inner_text().split()) == f"Why here? Place 3: {title}"
+        parts = row.locator("dl")
+        assert not parts.is_visible()
+        summary.focus()
+        page.keyboard.press("Enter")
+        assert parts.is_visible()
+        assert re.search(r"Model\s+(less than |more than )?\d+ % likely", parts.inner_text())
+        assert re.search(r"First stage\s+place \d+", parts.inner_text())
+        page.keyboard.press("Enter")
+        assert not parts.is_visible()
+
+
 def test_keyboard_alone_leads_from_home_to_a_product(browser: Browser, shop: str) -> None:
     with open_page(browser, shop) as page:
         page.goto("/")
@@ -195,6 +219,7 @@ def test_keyboard_alone_leads_from_home_to_a_product(browser: Browser, shop: str
 def test_phone_does_not_scroll_sideways(browser: Browser, shop: str, name: str) -> None:
     with open_page(browser, shop, PHONE) as page:
         page.goto(PAGES[name])
+        expand_all(page)
         width = page.evaluate("document.documentElement.scrollWidth")
         assert width <= PHONE[0]
 
@@ -226,7 +251,8 @@ def test_controls_and_pictures_have_accessible_names(
         assert page.get_by_role("search").count() == 1
         assert page.locator("html").get_attribute("lang") == "en"
         unnamed = page.evaluate(
-            """() => [...document.querySelectorAll('a, button, input:not([type=hidden]), select')]
+            """() => [...document.querySelectorAll(
+                    'a, button, input:not([type=hidden]), select, summary')]
                 .filter(each => !each.innerText?.trim() && !each.labels?.length)
                 .map(each => each.outerHTML)"""
         )
@@ -243,6 +269,7 @@ def test_text_contrast(browser: Browser, shop: str, name: str, scheme: str) -> N
     with open_page(browser, shop) as page:
         page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
         page.goto(PAGES[name])
+        expand_all(page)
         low_contrast = page.evaluate(
             """() => {
                 const channels = text => (text.match(/[\\d.]+/g) || []).map(Number);
