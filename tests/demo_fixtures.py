@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from urllib.parse import parse_qs
 
 from flask import Flask
 from small_index import build_small_index, small_catalog
-from waitress.server import create_server
+from werkzeug.serving import make_server
 
 from demo.page_request import PageRequest, parse_request
 from qtr_rerank.records import Product, Ranked
@@ -30,11 +30,11 @@ def make_hit(
     first_rank: int = 1,
     probability: float | None = 0.5,
     logit: float = 0.0,
-    **parts: float,
+    parts: Mapping[str, float] | None = None,
 ) -> Ranked:
     """A hit that the model "match" gives `probability`, or that no model scored if None."""
     stage, own = ("retrieve", {}) if probability is None else ("match", {"match": probability})
-    explain = {**own, **parts, "first_rank": first_rank}
+    explain = {**own, **(parts or {}), "first_rank": first_rank}
     return Ranked(id, first_rank - 1, rank, 0.4, logit, first_rank, 0.02, stage, None, explain)
 
 
@@ -75,11 +75,12 @@ def build_shop_index(folder: Path) -> Path:
 @contextmanager
 def serving(app: Flask) -> Iterator[str]:
     """Serve the application on a free local port; yields its address, and stops at the end."""
-    server = create_server(app, host="127.0.0.1", port=0, threads=4)
-    thread = threading.Thread(target=server.run, name="shop")
+    server = make_server("127.0.0.1", 0, app, threaded=True)
+    thread = threading.Thread(target=server.serve_forever, name="shop")
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.effective_port}"
+        yield f"http://127.0.0.1:{server.server_port}"
     finally:
-        server.close()
+        server.shutdown()
         thread.join(timeout=10)
+        server.server_close()

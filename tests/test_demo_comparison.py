@@ -48,7 +48,10 @@ def test_final_place_is_explained_by_every_part() -> None:
         first_rank=5,
         probability=0.934,
         logit=1.42,
-        **{"prior": -1.2, "bm25": 12.34, "lexical_rank": 4, "cosine": 0.713, "dense_rank": 1017},
+        parts={
+            **{"prior": -1.2, "bm25": 12.34, "lexical_rank": 4},
+            **{"cosine": 0.713, "dense_rank": 1017},
+        },
     )
     assert {reason.part: reason.text for reason in explain_final(hit)} == {
         "Model": "93 % likely to match the query",
@@ -60,7 +63,7 @@ def test_final_place_is_explained_by_every_part() -> None:
 
 
 def test_first_place_takes_nothing_off_the_model_score() -> None:
-    hit = make_hit(first_rank=1, logit=-0.52, prior=0.0)
+    hit = make_hit(first_rank=1, logit=-0.52, parts={"prior": 0.0})
     texts = {reason.part: reason.text for reason in explain_final(hit)}
     assert texts["First stage"] == "place 1, which takes nothing off the model’s score of −0.5"
 

@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, ConsoleMessage, Dialog, Page, Request
 
 pytestmark = pytest.mark.browser
 
@@ -47,14 +47,24 @@ def open_page(
     )
     context.set_default_timeout(TIMEOUT_MS)
     errors: list[str] = []
+
+    def on_console(message: ConsoleMessage) -> None:
+        if message.type == "error":
+            errors.append(message.text)
+
+    def on_dialog(dialog: Dialog) -> None:
+        errors.append(f"dialog: {dialog.message}")
+        dialog.dismiss()
+
+    def on_request(request: Request) -> None:
+        if not request.url.startswith((shop, "data:")):
+            errors.append(request.url)
+
     page = context.new_page()
-    page.on("console", lambda said: errors.append(said.text) if said.type == "error" else None)
+    page.on("console", on_console)
     page.on("pageerror", lambda error: errors.append(str(error)))
-    page.on("dialog", lambda dialog: (errors.append(f"dialog: {dialog.message}"), dialog.dismiss()))
-    page.on(
-        "request",
-        lambda sent: None if sent.url.startswith((shop, "data:")) else errors.append(sent.url),
-    )
+    page.on("dialog", on_dialog)
+    page.on("request", on_request)
     try:
         yield page
     finally:
