@@ -26,25 +26,27 @@ SHELF = 12
 MAX_CATEGORIES = 150
 
 
+class ShopRetrieval(Protocol):
+    """The candidates of one query; `qtr_rerank.search.Retrieval` is one."""
+
+    def first(self, k: int) -> SearchResult: ...
+
+    def reranked(self, k: int) -> SearchResult: ...
+
+    def facets(self) -> Facets: ...
+
+
 class ShopEngine(Protocol):
     """What the shop needs of a search engine; `qtr_rerank.SearchEngine` is one."""
 
     @property
     def engine(self) -> str: ...
 
-    def search(
-        self,
-        query: str,
-        k: int = 10,
-        *,
-        filters: Filters | None = None,
-        stage: str = "rerank",
-        candidates: int = 1000,
-    ) -> SearchResult: ...
+    def retrieve(
+        self, query: str, filters: Filters | None = None, *, candidates: int = 1000
+    ) -> ShopRetrieval: ...
 
     def products(self, ids: Sequence[str]) -> list[Product]: ...
-
-    def facets(self, query: str, filters: Filters | None = None) -> Facets: ...
 
     def __len__(self) -> int: ...
 
@@ -110,15 +112,15 @@ class Shop:
         """A few products for the home page of a catalog without departments; else none."""
         if self.departments():
             return ()
-        hits = self.engine.search(SHELF_QUERY, SHELF, stage="retrieve", candidates=SHELF).hits
-        return tuple(self._products(hits).values())
+        shelf = self.engine.retrieve(SHELF_QUERY, candidates=SHELF).first(SHELF)
+        return tuple(self._products(shelf.hits).values())
 
     def product(self, product_id: str) -> Product:
         """One product. Raises UnknownIdError."""
         return self.engine.products([product_id])[0]
 
     def search(self, request: PageRequest, *, last_page: bool = True) -> ResultPage:
-        """Search, sort and cut out one page.
+        """Search, sort and cut out one page: hits and facets come from one retrieval.
 
         A page beyond the end becomes the last one if `last_page`, else it is empty.
         """
@@ -127,13 +129,13 @@ class Shop:
         # Without a query, search for the category names: every product of a category carries its
         # name.
         words = request.query or " ".join(filters.categories or filters.brands)
-        result = self.engine.search(
-            words,
-            CANDIDATES if comparing else DEPTH,
-            filters=filters,
-            stage="rerank" if comparing else request.stage,
-            candidates=CANDIDATES,
-        )
+        retrieval = self.engine.retrieve(words, filters=filters, candidates=CANDIDATES)
+        if comparing:
+            result = retrieval.reranked(CANDIDATES)
+        elif request.stage == "rerank":
+            result = retrieval.reranked(DEPTH)
+        else:
+            result = retrieval.first(DEPTH)
         hits = result.hits[:DEPTH]
         products: dict[str, Product] = {}
         if request.sort != "best":
@@ -153,7 +155,7 @@ class Shop:
             hits=on_page,
             best=tuple(products[hit.id] for hit in best),
             products=products,
-            facets=self.engine.facets(words, filters),
+            facets=retrieval.facets(),
         )
 
     def filters(self, request: PageRequest) -> Filters:
@@ -169,17 +171,12 @@ class Shop:
 
     def _read_departments(self) -> tuple[Department, ...]:
         """Read the size of each category and one of its products, to show its picture."""
-        whole = self.engine.facets("")
+        catalog = self.engine.retrieve("").facets()
         categories: list[tuple[FacetValue, Product]] = []
-        for value in whole.categories[:MAX_CATEGORIES]:
-            hits = self.engine.search(
-                value.value,
-                1,
-                filters=Filters(categories=(value.value,)),
-                stage="retrieve",
-                candidates=1,
-            ).hits
-            categories += [(value, product) for product in self._products(hits).values()]
-        self._brands = tuple(value.value for value in whole.brands)
+        for value in catalog.categories[:MAX_CATEGORIES]:
+            in_category = Filters(categories=(value.value,))
+            best = self.engine.retrieve(value.value, filters=in_category, candidates=1).first(1)
+            categories += [(value, product) for product in self._products(best.hits).values()]
+        self._brands = tuple(value.value for value in catalog.brands)
         self.currency = currency_of(product for _, product in categories)
         return departments(categories)

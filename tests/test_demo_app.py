@@ -16,13 +16,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from demo_fixtures import BARE_ID, SCRIPT_ID, build_shop_index, shop_catalog
+from demo_fixtures import BARE_ID, SCRIPT_ID, build_shop_index, make_hit, shop_catalog
 from flask.testing import FlaskClient
 
 from demo import create_app
 from demo.pictures import picture_for
 from qtr_rerank.errors import CatalogIndexError, EngineUnavailableError, UnknownIdError
-from qtr_rerank.records import Facets, FacetValue, Filters, Product, Ranked, SearchResult
+from qtr_rerank.records import Facets, FacetValue, Filters, Product, SearchResult
+from qtr_rerank.retrieve.dense_faiss import FaissDense
+from qtr_rerank.retrieve.lexical_tantivy import TantivyLexical
 from qtr_rerank.runtime.manifest import IndexManifest
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -244,6 +246,51 @@ def test_comparison_shows_both_orders_and_times(client: FlaskClient) -> None:
         assert re.search(rf"{stage}</dt><dd>[\d.]+ ms", text), stage
 
 
+@pytest.mark.parametrize(
+    ("address", "retrievals"),
+    [
+        ("/", 0),
+        ("/product/P00001", 0),
+        ("/?q=kettle", 1),
+        ("/?q=kettle&page=2", 1),
+        ("/?q=kettle&sort=price-asc", 1),
+        ("/?q=kettle&stage=retrieve", 1),
+        ("/?q=kettle&view=compare", 1),
+        ("/api/search?q=kettle", 1),
+        ("/?department=Kitchen", 2),
+        ("/?q=kettle&category=Kettles", 2),
+        ("/?q=kettle&category=Kettles&brand=Kettler&price_min=5&price_max=90", 2),
+        ("/api/search?q=kettle&category=Kettles&price_max=90", 2),
+    ],
+)
+def test_retrievals_of_each_engine_per_page(
+    client: FlaskClient, monkeypatch: pytest.MonkeyPatch, address: str, retrievals: int
+) -> None:
+    page(client, "/")  # reads the departments once
+    calls = {
+        "lexical": count_calls(monkeypatch, TantivyLexical, "matches"),
+        "dense": count_calls(monkeypatch, FaissDense, "search"),
+    }
+    page(client, address)
+    assert {engine: len(made) for engine, made in calls.items()} == {
+        "lexical": retrievals,
+        "dense": retrievals,
+    }
+
+
+def count_calls(monkeypatch: pytest.MonkeyPatch, owner: type, name: str) -> list[str]:
+    """Record the calls of a method, which still runs."""
+    calls: list[str] = []
+    method = getattr(owner, name)
+
+    def counted(*arguments: Any, **options: Any) -> Any:
+        calls.append(name)
+        return method(*arguments, **options)
+
+    monkeypatch.setattr(owner, name, counted)
+    return calls
+
+
 def test_filters_without_results_can_be_cleared(client: FlaskClient) -> None:
     text = page(client, "/?q=kettle&price_min=100000")
     assert "with these filters" in text
@@ -293,6 +340,25 @@ def test_responses_load_nothing_from_other_hosts(client: FlaskClient, address: s
         assert re.findall(r"<style|\sstyle=|\son[a-z]+=", response.text) == []
 
 
+class BareRetrieval:
+    """All of a bare catalog in catalog order, cut by a deadline before any reranking."""
+
+    def __init__(self, query: str, ids: Sequence[str]) -> None:
+        self._query = query
+        self._ids = ids
+
+    def first(self, k: int) -> SearchResult:
+        hits = tuple(make_hit(id, at, at, None) for at, id in enumerate(self._ids, start=1))
+        times = {"lexical": 1.0, "total": 1.2}
+        return SearchResult(self._query, hits[:k], len(hits), times, "bare", degraded=True)
+
+    def reranked(self, k: int) -> SearchResult:
+        return self.first(k)
+
+    def facets(self) -> Facets:
+        return Facets(brands=() if self._query else (FacetValue("Acme", 3),))
+
+
 class BareCatalog:
     """An engine over a catalog of titles only, as Home Depot's: no price, brand or category."""
 
@@ -302,23 +368,11 @@ class BareCatalog:
     def __init__(self, names: Sequence[str]) -> None:
         self._products = {str(at): Product(str(at), name) for at, name in enumerate(names)}
 
-    def search(
-        self,
-        query: str,
-        k: int = 10,
-        *,
-        filters: Filters | None = None,
-        stage: str = "rerank",
-        candidates: int = 1000,
-    ) -> SearchResult:
+    def retrieve(
+        self, query: str, filters: Filters | None = None, *, candidates: int = 1000
+    ) -> BareRetrieval:
         self._check_connection()
-        found = [] if filters else list(self._products)
-        hits = tuple(
-            Ranked(id, at, at + 1, 0.9, 2.0, at + 1, 0.1, "retrieve") for at, id in enumerate(found)
-        )
-        return SearchResult(
-            query, hits[:k], len(hits), {"lexical": 1.0, "total": 1.2}, "bare", True
-        )
+        return BareRetrieval(query, [] if filters else list(self._products)[:candidates])
 
     def products(self, ids: Sequence[str]) -> list[Product]:
         self._check_connection()
@@ -326,10 +380,6 @@ class BareCatalog:
         if missing:
             raise UnknownIdError(f"the index holds no product {missing[0]!r}")
         return [self._products[id] for id in ids]
-
-    def facets(self, query: str, filters: Filters | None = None) -> Facets:
-        self._check_connection()
-        return Facets(brands=() if query else (FacetValue("Acme", 3),))
 
     def __len__(self) -> int:
         self._check_connection()
