@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from qtr_rerank.errors import DataError
 from qtr_rerank.rerank.documents import text_of
-from qtr_rerank.rerank.reranker import Request, Reranker, order_of, with_prior
+from qtr_rerank.rerank.kernel import first_order, reordered
+from qtr_rerank.rerank.reranker import Request, Reranker
 from qtr_rerank.runtime.manifest import IndexManifest
 from qtr_rerank.serve.faults import RequestFaultError, unprocessable
 from qtr_rerank.serve.gate import Gate, Job
@@ -124,30 +125,33 @@ class RerankService:
         logits = job.logits
         if logits is None:
             logits = np.full(len(reading.texts), np.nan, dtype=np.float32)
-        readable = len(logits) - len(reading.unknown_places)
-        degraded = int(np.isnan(logits).sum()) > len(logits) - readable
-        if degraded and ask.strict:
+        unknown = np.zeros(len(logits), dtype=np.bool_)
+        unknown[list(reading.unknown_places)] = True
+        ranking = reordered(
+            first_order(len(logits), unreadable=unknown),
+            reranker.scorer,
+            logits,
+            prior=ask.prior,
+        )
+        if ranking.degraded and ask.strict:
             raise RequestFaultError(
                 HTTPStatus.GATEWAY_TIMEOUT,
-                f"{int((~np.isnan(logits)).sum())} of {readable} documents were scored in "
-                f"{(deadline - arrived) * 1000:.0f} ms; allow more time, send fewer documents, or "
-                "take the order as far as it goes",
+                f"{int((~np.isnan(logits)).sum())} of {int((~unknown).sum())} documents were "
+                f"scored in {(deadline - arrived) * 1000:.0f} ms; allow more time, send fewer "
+                "documents, or take the order as far as it goes",
             )
-        logits = with_prior(logits, ask.prior)
-        probabilities = reranker.probabilities(logits)
-        order = _unknown_last(order_of(probabilities, logits), reading.unknown_places)
-        places = tuple(order[: ask.top_n].tolist())
-        units = _units(probabilities[order], logits[order])[: len(places)]
-        lowest = float(np.nanmin(logits)) if (~np.isnan(logits)).any() else 0.0
+        order = ranking.order[: ask.top_n]
+        final_logits = ranking.logits[ranking.order]
+        units = _units(ranking.scores[ranking.order], final_logits)[: len(order)]
+        known = final_logits[~np.isnan(final_logits)]
+        lowest = float(known.min()) if len(known) else 0.0
         return Answer(
             model=name,
-            places=places,
+            places=tuple(order.tolist()),
             units=units,
-            logits=tuple(
-                lowest if math.isnan(logits[place]) else float(logits[place]) for place in places
-            ),
+            logits=tuple(np.nan_to_num(final_logits[: len(order)], nan=lowest).tolist()),
             texts=reading.texts,
-            degraded=degraded,
+            degraded=ranking.degraded,
             unknown_ids=reading.unknown_ids,
             together=job.together,
             times_ms={
@@ -273,13 +277,7 @@ def _no_ids(settings: ServeSettings, model: str) -> str:
     return f"the index holds no titles of {model!r}; ask for another model, or send texts"
 
 
-def _unknown_last(order: NDArray[np.int64], unknown: Sequence[int]) -> NDArray[np.int64]:
-    """Behind what only time was too short for."""
-    is_unknown = np.isin(order, unknown)
-    return np.concatenate([order[~is_unknown], order[is_unknown]])
-
-
-def _units(scores: NDArray[np.float64], logits: NDArray[np.float32]) -> tuple[int, ...]:
+def _units(scores: NDArray[np.float64], logits: NDArray[np.float64]) -> tuple[int, ...]:
     """Probabilities, best first, in units of 1e-8.
 
     Where the logits differ so do these, if only by one: a client that sorts by them finds the order

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from qtr_rerank.errors import SettingsError
-from qtr_rerank.rerank.cascade import BLOCK
+from qtr_rerank.rerank.kernel import BLOCK
 
 MEGABYTE = 1 << 20
 
