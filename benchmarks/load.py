@@ -93,7 +93,7 @@ def servers(seconds: int, out: Path) -> None:
 )
 def batching(seconds: int, out: Path) -> None:
     """match, with what waits scored together and without."""
-    from experiments.server_process import running_server
+    from devtools.server_process import running_server
 
     rows = []
     for batch in ("256", "1"):
@@ -110,7 +110,7 @@ def batching(seconds: int, out: Path) -> None:
 @click.option("-o", "--out", type=click.Path(path_type=Path), default=Path("results/load.json"))
 def models(index: Path | None, seconds: int, yardstick: bool, out: Path) -> None:
     """match by text, by text that came before, by id, and a cross-encoder."""
-    from experiments.server_process import running_server
+    from devtools.server_process import running_server
 
     rows = []
     options = ["-m", "match", *(["--index", index] if index else [])]

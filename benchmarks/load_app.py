@@ -65,13 +65,13 @@ class Yardstick(Reranker):
 def yardstick() -> RerankService:
     """A service whose only model has all-MiniLM-L6's shape, in int8."""
     from qtr_rerank.artifact import SHIPPED
-    from qtr_rerank.export.cross_encoders import shape_graph
+    from qtr_rerank.export.cross_encoders import random_cross_encoder
     from qtr_rerank.features.wordpiece import FILE, WordPiece
 
     # Time is what is measured: no request is cut short.
     service = RerankService(ServeSettings(timeout_ms=600_000))
     with tempfile.TemporaryDirectory() as folder:
-        graph = shape_graph("MiniLM-L6", "int8", Path(folder))
+        graph = random_cross_encoder("MiniLM-L6", "int8", Path(folder))
         model = Yardstick(service.models["match"].scorer)
         model.encoder = CrossEncoder(graph, WordPiece.from_file(SHIPPED / "twin" / FILE))
     service.models["match"] = model

@@ -13,11 +13,11 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from flask import Flask
-from small_index import build_small_index, small_catalog
 from werkzeug.serving import make_server
 
 from demo.page_request import PageRequest, parse_request
 from qtr_rerank.records import Product, Ranked
+from tests.small_index import build_small_index, small_catalog
 
 SCRIPT_ID = "x/<script>"
 SCRIPT_TITLE = '<script>alert(1)</script> Kettle & "Co" \'n'

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from demo_fixtures import BARE_ID, SCRIPT_ID, build_shop_index, make_hit, shop_catalog
 from flask.testing import FlaskClient
 
 from demo import create_app
@@ -26,6 +25,7 @@ from qtr_rerank.records import Facets, FacetValue, Filters, Product, SearchResul
 from qtr_rerank.retrieve.dense_faiss import FaissDense
 from qtr_rerank.retrieve.lexical_tantivy import TantivyLexical
 from qtr_rerank.runtime.manifest import IndexManifest
+from tests.demo_fixtures import BARE_ID, SCRIPT_ID, build_shop_index, make_hit, shop_catalog
 
 ROOT = Path(__file__).resolve().parent.parent
 

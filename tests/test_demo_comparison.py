@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from demo_fixtures import make_hit, make_product
 from hypothesis import given
 from hypothesis import strategies as st
 
 from demo.comparison import compare, compared_hits, move
 from demo.explanation import explain_final, explain_first, percent
 from demo.stage_times import ms_text, stage_times
+from tests.demo_fixtures import make_hit, make_product
 
 
 @pytest.mark.parametrize(

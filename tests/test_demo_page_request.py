@@ -6,12 +6,12 @@ import math
 from dataclasses import replace
 
 import pytest
-from demo_fixtures import parse_address
 from hypothesis import given
 from hypothesis import strategies as st
 
 from demo.page_request import DEPTH, SORTS, PageRequest, parse_request, unknown_arguments
 from qtr_rerank.records import Filters
+from tests.demo_fixtures import parse_address
 
 FILTERS = st.builds(
     Filters,

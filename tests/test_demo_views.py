@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from demo_fixtures import make_hit, make_product, parse_address
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -20,6 +19,7 @@ from demo.result_view import match_quality
 from demo.sorting import good_hits, sort_choices, sorted_hits
 from qtr_rerank.data.sample import sample_catalog, sample_judgments
 from qtr_rerank.records import Facets, FacetValue, Filters, Product, SearchResult
+from tests.demo_fixtures import make_hit, make_product, parse_address
 
 
 @pytest.mark.parametrize(

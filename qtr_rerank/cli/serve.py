@@ -91,12 +91,12 @@ def serve(
     A client of theirs needs another base URL, no more. The page at / shows the models and has a
     form to try them; /openapi.json describes the routes.
     """
+    from qtr_rerank.environment import api_keys_from
     from qtr_rerank.serve.app import create_app
     from qtr_rerank.serve.logs import log_to_stderr
     from qtr_rerank.serve.run import listen, run
     from qtr_rerank.serve.service import RerankService
     from qtr_rerank.serve.settings import MEGABYTE, ServeSettings
-    from qtr_rerank.settings import api_keys_from
 
     settings = ServeSettings(
         models=_named(models) or DEFAULT_MODELS,
