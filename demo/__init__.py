@@ -1,6 +1,6 @@
 """Page: the shop in front of a search index. `create_app` makes the Flask application.
 
-Run it with `python -m demo --index DIR`; the production server is waitress.
+Run it with `python -m demo --index DIR`; gunicorn serves it.
 """
 
 from __future__ import annotations

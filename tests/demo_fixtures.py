@@ -12,7 +12,7 @@ from pathlib import Path
 
 from flask import Flask
 from small_index import build_small_index, small_catalog
-from waitress.server import create_server
+from werkzeug.serving import make_server
 
 from qtr_rerank.records import Product
 
@@ -48,12 +48,13 @@ def build_shop_index(folder: Path) -> Path:
 
 @contextmanager
 def serving(app: Flask) -> Iterator[str]:
-    """The application behind waitress on a free port of this machine; stopped at the end."""
-    server = create_server(app, host="127.0.0.1", port=0, threads=4)
-    thread = threading.Thread(target=server.run, name="shop")
+    """The application on a free port of this machine, in a thread of this process."""
+    server = make_server("127.0.0.1", 0, app, threaded=True)
+    thread = threading.Thread(target=server.serve_forever, name="shop")
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.effective_port}"
+        yield f"http://127.0.0.1:{server.server_port}"
     finally:
-        server.close()
+        server.shutdown()
+        server.server_close()
         thread.join(timeout=10)

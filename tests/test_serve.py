@@ -23,7 +23,7 @@ from qtr_rerank import Product, Reranker
 from qtr_rerank.errors import CatalogIndexError, SettingsError
 from qtr_rerank.serve.app import create_app
 from qtr_rerank.serve.service import RerankService
-from qtr_rerank.serve.settings import ServeSettings
+from qtr_rerank.serve.server_settings import ServerSettings
 from qtr_rerank.settings import api_keys_from
 from tests.small_index import build_small_index
 
@@ -35,7 +35,7 @@ LIBRARY = Reranker.load("match")
 
 
 def _client(**given: Any) -> FlaskClient:
-    return create_app(RerankService(ServeSettings(**given))).test_client()
+    return create_app(RerankService.load(ServerSettings(**given))).test_client()
 
 
 PLAIN = _client()
@@ -274,7 +274,7 @@ def test_an_index_of_other_models_is_refused_at_the_start(index: Path, tmp_path:
     other.mkdir()
     (other / "index.json").write_text(json.dumps(manifest))
     with pytest.raises(CatalogIndexError, match="index the catalog again"):
-        RerankService(ServeSettings(index=other))
+        RerankService.load(ServerSettings(index=other))
 
 
 def test_past_its_time_a_request_keeps_its_order_and_is_flagged(by_id: FlaskClient) -> None:
@@ -311,11 +311,11 @@ def test_a_wish_that_cannot_be_read_is_refused(header: str, value: str) -> None:
 
 
 def test_more_documents_than_are_taken_are_refused_with_the_remedy() -> None:
-    client = _client(documents=3)
+    client = _client(max_documents=3)
     assert _post(client, V2, {"query": "a", "documents": ["x"] * 3}).status_code == 200
     response = _post(client, V2, {"query": "a", "documents": ["x"] * 4})
     assert response.status_code == 413
-    assert "has 4 documents, and at most 3 are taken" in response.json["message"]
+    assert "has 4 documents; at most 3 are allowed" in response.json["message"]
     assert "--max-documents" in response.json["message"]
 
 
@@ -358,7 +358,7 @@ def test_a_clients_own_words_are_short_in_the_log(caplog: pytest.LogCaptureFixtu
 
 
 def test_a_body_that_is_too_large_is_refused_with_the_remedy() -> None:
-    client = _client(body_bytes=1000)
+    client = _client(max_body_bytes=1000)
     for route, field in ((V1, "message"), (TEI, "error")):
         response = _post(client, route, {"query": "x" * 1000, "documents": [], "texts": []})
         assert response.status_code == 413
@@ -373,18 +373,18 @@ def _busy(service: RerankService) -> Iterator[Flask]:
         long = pool.submit(
             _post, app.test_client(), V2, {"query": QUERY, "documents": TITLES * 15_000}
         )
-        while service.gate.inside < 1:
+        while service.queue.in_flight < 1:
             time.sleep(0.001)
         yield app
         assert long.result().status_code == 200
 
 
 def test_more_requests_than_may_wait_are_told_when_to_come_again() -> None:
-    service = RerankService(ServeSettings(concurrency=1, queue=1))
+    service = RerankService.load(ServerSettings(concurrency=1, queue=1))
     body = {"query": QUERY, "documents": TITLES}
     with _busy(service) as app, ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(_post, app.test_client(), V2, body)
-        while service.gate.inside < 2:
+        while service.queue.in_flight < 2:
             time.sleep(0.001)
         refused = _post(app.test_client(), V2, body)
         assert refused.status_code == 429
@@ -392,11 +392,11 @@ def test_more_requests_than_may_wait_are_told_when_to_come_again() -> None:
         refused = _post(app.test_client(), TEI, {"query": QUERY, "texts": TITLES})
         assert refused.json["error_type"] == "Overloaded"
         assert waiting.result().status_code == 200
-    assert service.gate.inside == 0
+    assert service.queue.in_flight == 0
 
 
 def test_waiting_counts_as_time() -> None:
-    with _busy(RerankService(ServeSettings(concurrency=1))) as app:
+    with _busy(RerankService.load(ServerSettings(concurrency=1))) as app:
         body = {"query": QUERY, "documents": TITLES}
         response = _post(app.test_client(), V2, body, X_QTR_Timeout_Ms="20")
         assert response.headers["X-QTR-Degraded"] == "true"
@@ -407,8 +407,8 @@ def test_waiting_counts_as_time() -> None:
 def test_requests_that_are_scored_together_get_the_answers_that_they_get_alone(
     index: Path,
 ) -> None:
-    service = RerankService(
-        ServeSettings(models=(("match", "match"), ("twin", "twin")), index=index, concurrency=1)
+    service = RerankService.load(
+        ServerSettings(models=(("match", "match"), ("twin", "twin")), index=index, concurrency=1)
     )
     bodies: list[dict[str, Any]] = [
         {
@@ -479,9 +479,9 @@ def test_keys_come_from_a_file_or_the_environment(
         {"models": (("a", "match"), ("a", "twin"))},
         {"threads": 0},
         {"queue": -1},
-        {"batch": 0},
         {"cache": -1},
-        {"documents": 0},
+        {"max_documents": 0},
+        {"workers": 0},
         {"timeout_ms": 0.0},
         {"id_prefix": ""},
         {"api_keys": ("with space ",)},
@@ -489,7 +489,7 @@ def test_keys_come_from_a_file_or_the_environment(
 )
 def test_settings_without_meaning_are_refused(given: dict[str, Any]) -> None:
     with pytest.raises(SettingsError):
-        ServeSettings(**given)
+        ServerSettings(**given)
 
 
 @pytest.fixture
@@ -543,7 +543,7 @@ def test_what_happens_is_counted() -> None:
         'qtr_documents_sum{model="match"} 8.0',
         'qtr_stage_seconds_count{stage="score"} 2.0',
         'qtr_request_seconds_count{route="/v2/rerank"} 2.0',
-        "qtr_inside 0.0",
+        "qtr_in_flight_requests 0.0",
     ):
         assert line in counted.splitlines()
 

@@ -29,7 +29,7 @@ from qtr_rerank.cli import cli
 from qtr_rerank.errors import SettingsError
 from qtr_rerank.serve.app import create_app
 from qtr_rerank.serve.service import RerankService
-from qtr_rerank.serve.settings import ServeSettings
+from qtr_rerank.serve.server_settings import ServerSettings
 
 FUZZED = 20_000
 ASK = {"query": "usb cable", "documents": ["Mug", "USB-C cable"]}
@@ -55,7 +55,7 @@ def test_it_answers_and_logs_lines_of_json(server: Running) -> None:
     announced, *lines = server.log.read_text().splitlines()
     assert announced.startswith("match, rerank-v3.5 ready on http://127.0.0.1:")
     logged = [json.loads(line) for line in lines]
-    answered = [line["status"] for line in logged if line["message"] == "answered"]
+    answered = [line["status"] for line in logged if line["message"] == "response"]
     assert answered[:2] == [200, 401]
     assert "usb cable" not in server.log.read_text()
     assert "let-me-in" not in server.log.read_text()
@@ -78,7 +78,7 @@ def test_what_is_being_answered_when_it_is_told_to_end_is_answered(tmp_path: Pat
     ):
         body = {"query": "hose", "documents": documents, "top_n": 1}
         asked = pool.submit(running.request, "POST", "/v2/rerank", body)
-        while "qtr_inside 1.0" not in running.request("GET", "/metrics")[1]:
+        while "qtr_in_flight_requests 1.0" not in running.request("GET", "/metrics")[1]:
             time.sleep(0.01)
         running.process.send_signal(signal.SIGTERM)
         status, answer = asked.result(60)
@@ -91,11 +91,11 @@ def test_what_is_being_answered_when_it_is_told_to_end_is_answered(tmp_path: Pat
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["-m", "nope"], "'nope'"),
-        (["--index", "no-index"], "no-index is not an index"),
+        (["--port", "0", "-m", "nope"], "'nope'"),
+        (["--port", "0", "--index", "no-index"], "no-index is not an index"),
         (["--threads", "0"], "threads is 0; expected 1 or more"),
         (["--api-keys", "no-file"], "no-file cannot be read"),
-        (["--host", "256.0.0.1"], "256.0.0.1:8123 cannot be listened on"),
+        (["--host", "256.0.0.1"], "cannot listen on --host 256.0.0.1 --port 8123"),
     ],
 )
 def test_what_it_cannot_start_with_is_one_line(options: list[str], message: str) -> None:
@@ -116,7 +116,7 @@ def test_a_port_that_is_taken_is_named() -> None:
         port = taken.getsockname()[1]
         result = CliRunner().invoke(cli, ["serve", "-m", "bert2dnn", "--port", str(port)])
     assert isinstance(result.exception, SettingsError)
-    assert f"127.0.0.1:{port} cannot be listened on" in str(result.exception)
+    assert f"port {port} on 127.0.0.1 is taken; stop what listens there" in str(result.exception)
 
 
 # --- a fuzz -------------------------------------------------------------------------------------
@@ -198,7 +198,7 @@ def test_a_fuzz_finds_no_fault_of_the_servers_and_no_growth(server: Running) -> 
 
 described = schemathesis.openapi.from_wsgi(
     "/openapi.json",
-    create_app(RerankService(ServeSettings(api_keys=("key",)))),
+    create_app(RerankService.load(ServerSettings(api_keys=("key",)))),
     config=schemathesis.Config.from_dict(
         {
             # Headers that nobody knows are HTTP's way, and no fault.

@@ -1,4 +1,4 @@
-"""The machine's own Chromium, and the shop behind its production server."""
+"""The machine's own Chromium, and the shop on a port of this machine."""
 
 from __future__ import annotations
 
