@@ -1,4 +1,4 @@
-"""The admission queue before the models: order, limits, deadlines, and that no slot is ever lost."""
+"""The admission queue: order, limits, deadlines, and that no slot is ever lost."""
 
 from __future__ import annotations
 

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from pydantic import BaseModel, TypeAdapter
 
+from qtr_rerank.serve.request_errors import quoted
 from qtr_rerank.serve.service import RerankRequest, RerankResponse
 from qtr_rerank.serve.wire_models import (
     CohereError,
@@ -102,7 +103,7 @@ class CohereFormat:
                 "warnings": ("time ran out before all documents were scored",),
             }
         if response.unknown_ids:
-            meta["unknown_ids"] = response.unknown_ids
+            meta["unknown_ids"] = tuple(map(quoted, response.unknown_ids))
         wire = CohereResponse.model_validate(
             {
                 "results": results,
