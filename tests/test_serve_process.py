@@ -177,6 +177,24 @@ def test_metrics_sum_the_workers(tmp_path: Path) -> None:
         assert second in _workers(running)
 
 
+def test_response_arrives_where_the_body_is_not_wanted(server: Running) -> None:
+    body = {"query": "q" * 3_500_000, "documents": []}
+    for path, status in (("/v2/rerank", 413), ("/none", 413), ("/rerank", 413)):
+        assert server.request("POST", path, body)[0] == status
+    connection = HTTPConnection(urlsplit(server.url).netloc, timeout=60)
+    for method, path, status in (
+        ("PUT", "/rerank", 405),
+        ("POST", "/none", 404),
+        ("POST", "/v2/rerank", 401),
+        ("GET", "/health", 200),
+    ):
+        connection.request(method, path, b"x" * 900_000)
+        response = connection.getresponse()
+        response.read()
+        assert response.status == status
+    connection.close()
+
+
 @pytest.mark.parametrize(
     "head",
     [

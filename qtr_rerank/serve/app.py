@@ -26,6 +26,8 @@ from qtr_rerank.serve.wire_models import Health, Ready, parse_headers
 _JSON = "application/json"
 # A method may be any word: so many of its characters are logged.
 _METHOD = 16
+# Too large a body is read and dropped up to so many times the limit.
+_DISCARDED = 4
 # A client's request id that is safe in a log line and a header.
 _REQUEST_ID = re.compile(r"[\w.:-]{1,128}", re.ASCII)
 _UNLOGGED_ROUTES = {"/health", "/ready", "/metrics"}
@@ -72,7 +74,7 @@ def _rerank_view(service: RerankService, metrics: Metrics, wire: Format) -> Call
         require_key(request.headers.get("Authorization"), settings.api_keys)
         fields = g.fields
         begun = time.perf_counter()
-        reranking, wire_request = wire.read(request.get_data(cache=False))
+        reranking, wire_request = wire.read(g.body)
         headers = parse_headers(request.headers)
         reranking = replace(
             reranking, timeout_ms=headers.timeout_ms, strict=headers.strict == "true"
@@ -132,6 +134,9 @@ def _begin() -> None:
     given = request.headers.get("X-Request-Id", "")
     g.request_id = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
     g.fields = {}
+    # On every route: gunicorn closes a connection whose body was not read.
+    g.body = request.get_data(cache=False)
+    g.arrived = time.perf_counter()
 
 
 def _finish(response: Response) -> Response:
@@ -179,6 +184,7 @@ def _http_error(error: HTTPException) -> Response:
     allowed = dict(error.get_headers()).get("Allow")
     if isinstance(error, RequestEntityTooLarge):
         limit = current_app.config["MAX_CONTENT_LENGTH"]
+        _discard_body(_DISCARDED * limit)
         message = (
             f"the body is larger than {limit:,} bytes; send fewer documents at once, or start the "
             "server with a larger --max-body"
@@ -198,6 +204,12 @@ def _http_error(error: HTTPException) -> Response:
     if allowed:
         response.headers["Allow"] = allowed
     return response
+
+
+def _discard_body(most: int) -> None:
+    """Read what is left of the body: a client that still sends it would not see the response."""
+    while most > 0 and (piece := request.environ["wsgi.input"].read(1 << 16)):
+        most -= len(piece)
 
 
 def _unexpected_error(error: Exception) -> Response:
