@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from flask import Flask
 from numpy.typing import NDArray
 
 from qtr_rerank import Reranker
-from qtr_rerank.rerank.cascade import BLOCK, passed
+from qtr_rerank.rerank.kernel import BLOCK
 from qtr_rerank.runtime.cross_encoder import CrossEncoder
 from qtr_rerank.serve.app import create_app
 from qtr_rerank.serve.run import listen, serve
@@ -41,7 +42,6 @@ class Yardstick:
         self._encoder = encoder
         self.scorer = student.scorer
         self.reads = student.reads
-        self.probabilities = student.probabilities
 
     def logits(
         self,
@@ -54,7 +54,7 @@ class Yardstick:
         """As `Reranker.logits`: in the same blocks, until the same deadline."""
         logits = np.full(len(titles), np.nan, dtype=np.float32)
         for start in range(0, len(titles), BLOCK):
-            if passed(deadline):
+            if deadline is not None and time.perf_counter() >= deadline:
                 break
             block = [title or "" for title in titles[start : start + BLOCK]]
             logits[start : start + len(block)] = self._encoder.score_texts(query, block)

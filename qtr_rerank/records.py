@@ -1,4 +1,4 @@
-"""The records that flow from catalog to page. Frozen: no step changes what another one made."""
+"""The records that flow from catalog to page. They are frozen: each step makes new ones."""
 
 from __future__ import annotations
 
@@ -112,12 +112,20 @@ class Candidate:
 class Ranked:
     """One reranked document.
 
-    `score` is a calibrated probability (or a blend with other signals), `logit` what was sorted on
-    where nothing was blended: in a cascade that is less what its prior takes off for a low first
-    rank; `first_rank` (from 1) and
-    `first_score` are those of the list that came in; `stage` names the model that decided this
-    place, or "retrieve". `index` is the place (from 0) in the list that was given, `document`
-    what was given there.
+    `score` lies in 0..1 and never rises from a rank to the next. It is the probability of
+    relevance (calibrated on held-out pairs) after everything else that counts: the prior of the
+    first order, a blend with other signals. A document that no model scored keeps its first score
+    (0 where there is none), capped by the score above it.
+
+    `explain` says what each signal said by itself, by name: the model's own probability
+    ("match"), what the first order took off its logit ("prior"), words ("bm25", "lexical_rank"),
+    vectors ("cosine", "dense_rank"), blended signals, and "first_rank". A signal that does not
+    know the document is left out.
+
+    `logit` is what the documents of one stage were sorted on: the model's, less the prior; 0.0
+    where no model scored. `stage` names the model that decided this rank, or is "retrieve".
+    `first_rank` (from 1) and `first_score` are those of the list that came in. `index` is the
+    place (from 0) in the list that was given, `document` what was given there.
     """
 
     id: str
@@ -129,6 +137,7 @@ class Ranked:
     first_score: float
     stage: str
     document: Any = None
+    explain: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,8 +164,8 @@ class SearchResult:
     """The answer to one request.
 
     `hits` are the best `k`, in final order; `candidates` is how many were retrieved; `times_ms`
-    maps each stage to its wall time in milliseconds; `degraded` says that a deadline cut the
-    cascade short and the order is that of the last stage that finished.
+    maps each stage to its wall time in milliseconds. `degraded` says that time ran out: documents
+    that were scored stand first, the others behind, in the order they came in.
     """
 
     query: str

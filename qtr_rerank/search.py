@@ -14,23 +14,17 @@ from pathlib import Path
 from types import TracebackType
 
 import numpy as np
-from numpy.typing import NDArray
 
 from qtr_rerank.errors import CatalogIndexError, SettingsError
-from qtr_rerank.records import (
-    Candidate,
-    Facets,
-    FacetValue,
-    Filters,
-    Product,
-    SearchResult,
-)
-from qtr_rerank.rerank.cascade import DEFAULT_CASCADE, Stage, StageSettings, run_cascade
+from qtr_rerank.records import Facets, Filters, Product, SearchResult
+from qtr_rerank.rerank.cascade import DEFAULT_CASCADE, StageSettings
+from qtr_rerank.retrieval import Retrieval, StoredStage
 from qtr_rerank.retrieve.dense_faiss import FaissDense
-from qtr_rerank.retrieve.dense_filtered import FilteredFaiss
-from qtr_rerank.retrieve.fuse import reciprocal_rank_fusion
+from qtr_rerank.retrieve.filter_mask import FilteredFaiss, FilterMask
+from qtr_rerank.retrieve.fuse import Fused, reciprocal_rank_fusion
 from qtr_rerank.retrieve.lexical_tantivy import TantivyLexical
-from qtr_rerank.retrieve.schema import DenseIndex, LexicalIndex
+from qtr_rerank.retrieve.positions import ById
+from qtr_rerank.retrieve.schema import DenseIndex, Matches, PositionIndex
 from qtr_rerank.runtime.id_table import Positions
 from qtr_rerank.runtime.manifest import IndexManifest
 from qtr_rerank.runtime.scorer import Scorer
@@ -44,30 +38,13 @@ STAGES = ("retrieve", "rerank")
 class RetrievalSettings:
     """How the lexical and the dense list become one.
 
-    `constant` and `weights` are those of reciprocal rank fusion. Products whose title vector is
-    less like the query's than `least_cosine` are not fetched for it.
+    `constant` and `weights` are those of reciprocal rank fusion. The dense list leaves out
+    products whose title vector has a cosine below `least_cosine` with the query's.
     """
 
     constant: int = 60
     weights: Mapping[str, float] = field(default_factory=dict)
     least_cosine: float = -1.0
-
-
-@dataclass(frozen=True, slots=True)
-class TwoOrders:
-    """One retrieval in both orders; its times stand in both."""
-
-    first: SearchResult
-    reranked: SearchResult
-
-
-@dataclass(frozen=True, slots=True)
-class _Retrieval:
-    query: str
-    found: Sequence[Candidate]
-    started: float
-    ms: float
-    times_ms: Mapping[str, float]
 
 
 class SearchEngine:
@@ -76,27 +53,25 @@ class SearchEngine:
     def __init__(
         self,
         manifest: IndexManifest,
-        connect: Callable[[], LexicalIndex],
+        connect: Callable[[], PositionIndex],
         connect_dense: Callable[[], DenseIndex],
         store: TitleStore,
+        mask: FilterMask,
         retriever: Scorer,
-        stages: Sequence[Stage],
+        stages: Sequence[StoredStage],
         settings: RetrievalSettings,
     ) -> None:
         self.manifest = manifest
         self._connect = connect
-        self._connected: LexicalIndex | None = None
+        self._connected: PositionIndex | None = None
         self._lock = threading.Lock()
         self._connect_dense = connect_dense
         self._connected_dense: DenseIndex | None = None
         self._store = store
+        self._mask = mask
         self._retriever = retriever
         self._stages = tuple(stages)
         self._settings = settings
-        self._searchable: NDArray[np.bool_] | None = None
-        if manifest.refused:
-            self._searchable = np.ones(len(store), dtype=np.bool_)
-            self._searchable[list(manifest.refused)] = False
 
     @classmethod
     def open(
@@ -109,8 +84,8 @@ class SearchEngine:
     ) -> SearchEngine:
         """Open the index folder at `path`; each request runs on `threads` threads.
 
-        OpenSearch, where it is the engine, is connected to by the first request: OPENSEARCH_URL,
-        or the address that the catalog was loaded to.
+        Where the engine is OpenSearch, the first request connects to it: at OPENSEARCH_URL, or at
+        the address that the catalog was loaded to.
         Raises CatalogIndexError where there is no whole index, or it was made by other models than
         those installed, ArtifactError where a model is not installed.
         """
@@ -124,18 +99,21 @@ class SearchEngine:
             )
         names = dict.fromkeys([manifest.retriever, *(stage.model for stage in cascade)])
         scorers = {name: _scorer(manifest, name, threads) for name in names}
+        mask = FilterMask(store.facets, manifest.refused)
         faiss = FaissDense.open(folder / "titles.faiss") if manifest.dense == "faiss" else None
-        stages = [
-            Stage(scorers[stage.model], store.features(stage.model), stage.depth, stage.prior)
-            for stage in cascade
-        ]
         engine = cls(
             manifest,
-            lambda: _lexical(manifest, folder),
-            lambda: engine._filtered(faiss) if faiss is not None else _knn(manifest),
+            lambda: _lexical(manifest, folder, store),
+            lambda: _knn(manifest) if faiss is None else FilteredFaiss(faiss, mask),
             store,
+            mask,
             scorers[manifest.retriever],
-            stages,
+            [
+                StoredStage(
+                    scorers[stage.model], store.features(stage.model), stage.depth, stage.prior
+                )
+                for stage in cascade
+            ],
             settings or RetrievalSettings(),
         )
         if manifest.engine == "embedded":
@@ -159,73 +137,58 @@ class SearchEngine:
     ) -> SearchResult:
         """The best `k` products for `query`: retrieved, and unless `stage` is "retrieve", reranked.
 
-        `deadline_ms` counts from the call; past it the order so far is the answer, `degraded`.
-        A query of nothing but white space finds nothing. Raises EngineUnavailableError,
-        SettingsError for an unknown stage.
+        `deadline_ms` counts from the call; see `Retrieval.reranked` for what happens past it.
+        A blank query finds nothing. Raises EngineUnavailableError, SettingsError for an unknown
+        stage.
         """
         if stage not in STAGES:
             raise SettingsError(f"the stage is {stage!r}; expected one of {list(STAGES)}")
-        retrieval = self._begin(query, candidates, filters)
-        return self._finish(retrieval, k, self._stages if stage == "rerank" else (), deadline_ms)
-
-    def orders(
-        self,
-        query: str,
-        k: int = 10,
-        *,
-        filters: Filters | None = None,
-        candidates: int = 1000,
-        deadline_ms: float | None = None,
-    ) -> TwoOrders:
-        """The best `k` of each order, first stage and reranked, from one retrieval."""
-        retrieval = self._begin(query, candidates, filters)
-        reranked = self._finish(retrieval, k, self._stages, deadline_ms)
-        return TwoOrders(first=self._finish(retrieval, k, ()), reranked=reranked)
+        retrieval = self.retrieve(query, filters, candidates=candidates)
+        if stage == "retrieve":
+            return retrieval.first(k)
+        return retrieval.reranked(k, deadline_ms=deadline_ms)
 
     def retrieve(
-        self, query: str, candidates: int = 1000, filters: Filters | None = None
-    ) -> list[Candidate]:
-        """The first stage alone: lexical and dense lists of `candidates` each, fused and cut."""
-        return self._retrieve(query, candidates, filters, {})
+        self, query: str, filters: Filters | None = None, *, candidates: int = 1000
+    ) -> Retrieval:
+        """The candidates for `query`: lexical and dense lists of `candidates` each, fused and cut.
+
+        The value gives them in either order, and their facets, without another retrieval.
+        Raises EngineUnavailableError, SettingsError for filters that are none.
+        """
+        if filters is not None and not isinstance(filters, Filters):
+            raise SettingsError(
+                f"the filters are {filters!r}; expected Filters, such as Filters(price_max=50.0)"
+            )
+        filters = filters or Filters()
+        started = time.perf_counter()
+        times: dict[str, float] = {}
+        return Retrieval(
+            query,
+            filters,
+            self._fused(query, candidates, filters, 0, times),
+            store=self._store,
+            mask=self._mask,
+            stages=self._stages,
+            sideways=lambda fields: self._sideways(query, candidates * fields, filters),
+            engine=self.engine,
+            started=started,
+            times_ms=times,
+        )
 
     def products(self, ids: Sequence[str]) -> list[Product]:
         """The products of `ids`, in that order. Raises UnknownIdError naming the first missing."""
         return self._lexical().products(ids)
 
     def facets(self, query: str, filters: Filters | None = None, candidates: int = 1000) -> Facets:
-        """Counts over the query's candidates (the whole catalog where the query is blank).
-
-        What is selected in a field does not narrow the counts of that same field, so that a
-        shopper sees what else there is. Most frequent first, then by name.
-        """
-        filters = filters or Filters()
-        columns = self._store.facets
-        found: dict[Filters, Positions] = {}
-
-        def candidates_of(narrowed: Filters) -> Positions:
-            if narrowed not in found:
-                found[narrowed] = self._positions(query, candidates, narrowed)
-            return found[narrowed]
-
-        brands = candidates_of(replace(filters, brands=()))
-        categories = candidates_of(replace(filters, categories=()))
-        prices = columns.prices[candidates_of(replace(filters, price_min=None, price_max=None))]
-        known = prices[~np.isnan(prices)]
-        return Facets(
-            brands=_counts(columns.brand_codes[brands], columns.brands, filters.brands),
-            categories=_counts(
-                columns.category_codes[categories], columns.categories, filters.categories
-            ),
-            # A float32 19.99 is 19.9899997...: shortest text first, as the shop wrote it.
-            price_min=float(str(known.min())) if len(known) else None,
-            price_max=float(str(known.max())) if len(known) else None,
-        )
+        """`Retrieval.facets` of a new retrieval; of the whole catalog for a blank query."""
+        return self.retrieve(query, filters, candidates=candidates).facets()
 
     def __len__(self) -> int:
         return len(self._lexical())
 
     def close(self) -> None:
-        """Release files and connections. Calling it twice is no fault."""
+        """Release files and connections. Closing twice is allowed."""
         with self._lock:
             for connected in (self._connected, self._connected_dense):
                 if connected is not None:
@@ -242,7 +205,7 @@ class SearchEngine:
     ) -> None:
         self.close()
 
-    def _lexical(self) -> LexicalIndex:
+    def _lexical(self) -> PositionIndex:
         if self._connected is None:
             with self._lock:
                 if self._connected is None:
@@ -256,95 +219,59 @@ class SearchEngine:
                     self._connected_dense = self._connect_dense()
         return self._connected_dense
 
-    def _filtered(self, faiss: FaissDense) -> DenseIndex:
-        return FilteredFaiss(faiss, self._allowed)
-
-    def _begin(self, query: str, candidates: int, filters: Filters | None) -> _Retrieval:
-        started = time.perf_counter()
-        times: dict[str, float] = {}
-        found = self._retrieve(query, candidates, filters, times)
-        return _Retrieval(query, found, started, _since(started), times)
-
-    def _finish(
-        self,
-        retrieval: _Retrieval,
-        k: int,
-        stages: Sequence[Stage],
-        deadline_ms: float | None = None,
-    ) -> SearchResult:
-        started = time.perf_counter()
-        deadline = None if deadline_ms is None else retrieval.started + deadline_ms / 1000.0
-        positions = self._store.positions([candidate.id for candidate in retrieval.found])
-        done = run_cascade(retrieval.query, retrieval.found, positions, stages, max(k, 0), deadline)
-        times = {**retrieval.times_ms, **done.times_ms, "total": retrieval.ms + _since(started)}
-        return SearchResult(
-            query=retrieval.query,
-            hits=done.ranked,
-            candidates=len(retrieval.found),
-            times_ms=times,
-            engine=self.engine,
-            degraded=done.degraded,
-        )
-
-    def _retrieve(
-        self, query: str, limit: int, filters: Filters | None, times: dict[str, float]
-    ) -> list[Candidate]:
-        if filters is not None and not isinstance(filters, Filters):
-            raise SettingsError(
-                f"the filters are {filters!r}; expected Filters, such as Filters(price_max=50.0)"
-            )
-        if not query.strip() or limit < 1:
-            return []
-        started = time.perf_counter()
-        lexical = self._lexical().search(query, limit, filters)
-        times["lexical"] = _since(started)
-
-        started = time.perf_counter()
-        vector = self._retriever.encode_queries([query])["vector"][0]
-        times["encode"] = _since(started)
-
-        started = time.perf_counter()
-        near = self._dense().search(vector, limit, filters)
-        near = [hit for hit in near if hit[1] >= self._settings.least_cosine]
-        ids = self._store.ids([position for position, _ in near])
-        dense = [
-            Candidate(id=id, score=score, rank=rank)
-            for rank, (id, (_, score)) in enumerate(zip(ids, near, strict=True), start=1)
-        ]
-        times["dense"] = _since(started)
-
-        started = time.perf_counter()
+    def _fused(
+        self, query: str, limit: int, filters: Filters, misses: int, times: dict[str, float]
+    ) -> Fused:
+        """One retrieval of each engine, fused. `times` gets the milliseconds of each step."""
+        lexical = dense = Matches.none()
+        if query.strip() and limit > 0:
+            clock = _Clock(times)
+            lexical = self._lexical().matches(query, limit, filters, misses)
+            clock.note("lexical")
+            vector = self._retriever.encode_queries([query])["vector"][0]
+            clock.note("encode")
+            near = self._dense().search(vector, limit, filters, misses)
+            close_enough = near.scores >= self._settings.least_cosine
+            dense = near.first(int(np.count_nonzero(close_enough)))
+            clock.note("dense")
+        else:
+            clock = _Clock({})
         fused = reciprocal_rank_fusion(
             {"lexical": lexical, "dense": dense},
             limit,
+            self._store.id_keys,
             self._settings.constant,
             self._settings.weights,
         )
-        times["fuse"] = _since(started)
+        clock.note("fuse")
         return fused
 
-    def _allowed(self, filters: Filters | None) -> NDArray[np.bool_] | None:
-        if not filters:
-            return self._searchable
-        passing = self._store.facets.matching(filters)
-        return passing if self._searchable is None else passing & self._searchable
-
-    def _positions(self, query: str, candidates: int, filters: Filters) -> Positions:
-        if not query.strip():
-            allowed = self._allowed(filters)
-            return np.arange(len(self._store)) if allowed is None else np.flatnonzero(allowed)
-        return self._store.positions(
-            [candidate.id for candidate in self.retrieve(query, candidates, filters)]
-        )
+    def _sideways(self, query: str, limit: int, filters: Filters) -> Positions:
+        """Positions of products that fail one of the filtered fields at most."""
+        return self._fused(query, limit, filters, 1, {}).positions
 
 
-def _lexical(manifest: IndexManifest, folder: Path) -> LexicalIndex:
+class _Clock:
+    """Notes the milliseconds between its readings."""
+
+    def __init__(self, times: dict[str, float]) -> None:
+        self._times = times
+        self._last = time.perf_counter()
+
+    def note(self, step: str) -> None:
+        now = time.perf_counter()
+        self._times[step] = (now - self._last) * 1000.0
+        self._last = now
+
+
+def _lexical(manifest: IndexManifest, folder: Path, store: TitleStore) -> PositionIndex:
     if manifest.engine == "embedded":
         return TantivyLexical.open(folder / "tantivy")
-    # Here, so that the embedded engine needs no client of another.
+    # Imported here, so that the embedded engine does not need opensearch-py.
     from qtr_rerank.retrieve.lexical_opensearch import OpenSearchLexical
 
-    return OpenSearchLexical.connect(_cluster(manifest), manifest.alias or "")
+    connected = OpenSearchLexical.connect(_cluster(manifest), manifest.alias or "")
+    return ById(connected, store.positions)
 
 
 def _knn(manifest: IndexManifest) -> DenseIndex:
@@ -354,7 +281,7 @@ def _knn(manifest: IndexManifest) -> DenseIndex:
 
 
 def _cluster(manifest: IndexManifest) -> OpenSearchSettings:
-    """The cluster that the environment names; else the one that the catalog was loaded into."""
+    """The cluster that the environment names, else the one that the catalog was loaded into."""
     settings = Settings.from_environment().opensearch
     if manifest.url is None or opensearch_is_named():
         return settings
@@ -376,22 +303,3 @@ def _scorer(manifest: IndexManifest, name: str, threads: int) -> Scorer:
             "or install the model that made it"
         )
     return scorer
-
-
-def _counts(
-    codes: NDArray[np.int32], vocabulary: Sequence[str], selected: Sequence[str]
-) -> tuple[FacetValue, ...]:
-    values, counts = np.unique(codes, return_counts=True)
-    found = {
-        vocabulary[code]: count
-        for code, count in zip(values.tolist(), counts.tolist(), strict=True)
-    }
-    # What was selected stays in sight with a count of 0, or it could not be unselected.
-    found |= {value: 0 for value in selected if value not in found}
-    found.pop("", None)
-    order = sorted(found, key=lambda value: (-found[value], value))
-    return tuple(FacetValue(value, found[value], value in selected) for value in order)
-
-
-def _since(started: float) -> float:
-    return (time.perf_counter() - started) * 1000.0

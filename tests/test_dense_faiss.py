@@ -67,7 +67,7 @@ def test_finds_the_nearest(
     allowed = None if share is None else np.random.default_rng(1).random(2000) < share
     index = build(vectors, settings)
     assert len(index) == 2000
-    found = index.search(query, 20, allowed)
+    found = list(index.search(query, 20, allowed))
     expected = nearest(vectors, query, 20, np.ones(2000, bool) if allowed is None else allowed)
     assert len({position for position, _ in found} & set(expected)) >= least * len(expected)
     scores = [score for _, score in found]
@@ -80,7 +80,7 @@ def test_finds_the_nearest(
 @pytest.mark.parametrize("k", [1, 3, 7, 50])
 def test_equal_vectors_are_ordered_by_position(build: Build, k: int) -> None:
     vectors = np.repeat(unit_vectors(5), 10, axis=0)
-    found = build(vectors).search(vectors[25], k)
+    found = list(build(vectors).search(vectors[25], k))
     assert [position for position, _ in found] == nearest(
         vectors, vectors[25], k, np.ones(50, bool)
     )
@@ -91,7 +91,7 @@ def test_only_allowed_products_are_found(build: Build, settings: VectorSettings)
     vectors = unit_vectors(100)
     allowed = np.zeros(100, bool)
     allowed[[3, 98]] = True
-    found = build(vectors, settings).search(vectors[50], 10, allowed)
+    found = list(build(vectors, settings).search(vectors[50], 10, allowed))
     assert {position for position, _ in found} == {3, 98}
 
 
@@ -103,7 +103,7 @@ def test_only_allowed_products_are_found(build: Build, settings: VectorSettings)
 def test_nothing_to_find_is_no_fault(build: Build, count: int, k: int, allowed_count: int) -> None:
     index = build(np.zeros((count, 16), np.float32))
     allowed = np.arange(count) < allowed_count
-    assert index.search(unit_vectors(1)[0], k, allowed) == []
+    assert list(index.search(unit_vectors(1)[0], k, allowed)) == []
 
 
 def test_k_may_be_above_the_catalog(build: Build) -> None:
@@ -119,16 +119,18 @@ def test_the_query_is_not_changed(build: Build) -> None:
 
 def test_threads_share_one_index(build: Build) -> None:
     index, queries = build(unit_vectors(500)), unit_vectors(40, seed=9)
-    alone = [index.search(query, 10) for query in queries]
+    alone = [list(index.search(query, 10)) for query in queries]
     with ThreadPoolExecutor(8) as pool:
-        assert list(pool.map(lambda query: index.search(query, 10), queries)) == alone
+        assert list(pool.map(lambda query: list(index.search(query, 10)), queries)) == alone
 
 
 def test_vectors_may_be_memory_mapped(tmp_path: Path) -> None:
     np.save(tmp_path / "vector.npy", unit_vectors(100))
     mapped = np.load(tmp_path / "vector.npy", mmap_mode="r")
     write_vectors(tmp_path / "titles.faiss", mapped, VectorSettings(chunk=7))
-    assert FaissDense.open(tmp_path / "titles.faiss").search(mapped[42], 1)[0][0] == 42
+    assert FaissDense.open(tmp_path / "titles.faiss").search(mapped[42], 1).positions.tolist() == [
+        42
+    ]
 
 
 @pytest.mark.parametrize(("numbers", "share"), [("float16", 0.5), ("int8", 0.25)])
@@ -158,7 +160,7 @@ def test_int8_keeps_numbers_that_no_early_chunk_had(build: Build) -> None:
     vectors = np.repeat(unit_vectors(1), 50, axis=0) * 0.01
     vectors[-1] *= -100
     index = build(vectors, VectorSettings(numbers="int8", chunk=7))
-    assert index.search(vectors[-1], 1) == [(49, pytest.approx(1.0, abs=1e-2))]
+    assert list(index.search(vectors[-1], 1)) == [(49, pytest.approx(1.0, abs=1e-2))]
 
 
 def test_a_vector_of_another_length_is_refused(build: Build) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -67,7 +68,7 @@ def test_an_open_engine_says_what_it_is(engine: SearchEngine) -> None:
 
 @pytest.mark.parametrize("query", QUERIES)
 def test_a_search_reranks_what_was_retrieved(engine: SearchEngine, query: str) -> None:
-    retrieved = engine.retrieve(query, 100)
+    retrieved = engine.retrieve(query, candidates=100).candidates()
     result = engine.search(query, 100, candidates=100)
     assert result.query == query
     assert result.candidates == len(retrieved)
@@ -106,15 +107,16 @@ def test_every_step_has_its_time(engine: SearchEngine) -> None:
 @pytest.mark.parametrize("query", QUERIES)
 def test_the_first_stage_is_the_retrieval(engine: SearchEngine, query: str) -> None:
     result = engine.search(query, 10, stage="retrieve", candidates=50)
-    retrieved = engine.retrieve(query, 50)
-    assert [(hit.id, hit.score) for hit in result.hits] == [
+    retrieved = engine.retrieve(query, candidates=50).candidates()
+    assert [(hit.id, hit.first_score) for hit in result.hits] == [
         (candidate.id, candidate.score) for candidate in retrieved[:10]
     ]
+    assert all(0 < hit.score <= 1 for hit in result.hits)
     assert {hit.stage for hit in result.hits} == {"retrieve"}
 
 
 def test_both_retrievers_bring_candidates(engine: SearchEngine) -> None:
-    sources = [set(candidate.sources) for candidate in engine.retrieve("mug", 400)]
+    sources = [set(candidate.sources) for candidate in engine.retrieve("mug", candidates=400)]
     assert {"lexical", "dense"} in sources
     assert {"dense"} in sources
 
@@ -142,11 +144,31 @@ def test_stored_titles_score_as_the_reranker_does(engine: SearchEngine, folder: 
 
 
 def test_both_orders_come_from_one_retrieval(engine: SearchEngine) -> None:
-    both = engine.orders("blue running shoes", 15)
-    for found, stage in ((both.first, "retrieve"), (both.reranked, "rerank")):
+    retrieval = engine.retrieve("blue running shoes")
+    for found, stage in ((retrieval.first(15), "retrieve"), (retrieval.reranked(15), "rerank")):
         alone = engine.search("blue running shoes", 15, stage=stage)
         assert found.hits == alone.hits
         assert list(found.times_ms) == list(alone.times_ms)
+
+
+@pytest.mark.parametrize("query", QUERIES)
+def test_a_hit_explains_its_signals(engine: SearchEngine, query: str) -> None:
+    retrieval = engine.retrieve(query, candidates=100)
+    sources = {candidate.id: dict(candidate.sources) for candidate in retrieval}
+    hits = retrieval.reranked(100).hits
+    for hit in hits:
+        ranks = {
+            name.removesuffix("_rank"): value
+            for name, value in hit.explain.items()
+            if name in {"lexical_rank", "dense_rank"}
+        }
+        assert ranks == sources[hit.id]
+        assert ("bm25" in hit.explain) == ("lexical" in ranks)
+        assert ("cosine" in hit.explain) == ("dense" in ranks)
+        assert hit.explain["first_rank"] == hit.first_rank
+        assert 0 <= hit.explain[hit.stage] <= 1
+    scores = [hit.score for hit in hits]
+    assert scores == sorted(scores, reverse=True)
 
 
 @pytest.mark.parametrize("query", ["", " ", "\t\n", "\u3000"])
@@ -154,7 +176,7 @@ def test_a_blank_query_finds_nothing(engine: SearchEngine, query: str) -> None:
     for stage in ("retrieve", "rerank"):
         result = engine.search(query, stage=stage)
         assert (result.hits, result.candidates) == ((), 0)
-    assert engine.retrieve(query) == []
+    assert list(engine.retrieve(query)) == []
 
 
 @pytest.mark.parametrize(
@@ -177,7 +199,9 @@ def test_an_unknown_stage_is_refused(engine: SearchEngine) -> None:
 def test_a_deadline_gives_the_order_so_far(engine: SearchEngine) -> None:
     late = engine.search("mug", 10, deadline_ms=0)
     assert late.degraded
-    assert late.hits == engine.search("mug", 10, stage="retrieve").hits
+    first = engine.search("mug", 10, stage="retrieve")
+    assert [hit.id for hit in late.hits] == [hit.id for hit in first.hits]
+    assert {hit.stage for hit in late.hits} == {"retrieve"}
     assert not engine.search("mug", 10, deadline_ms=60_000).degraded
 
 
@@ -204,7 +228,7 @@ FILTERS = [
 
 @pytest.mark.parametrize("filters", FILTERS)
 def test_filters_hold_for_every_candidate(engine: SearchEngine, filters: Filters) -> None:
-    found = engine.retrieve(PRODUCTS[0].title, 1000, filters)
+    found = engine.retrieve(PRODUCTS[0].title, filters)
     expected = {product.id for product in PRODUCTS if passes(product, filters)}
     # Dense retrieval brings all that passes, in a catalog this small.
     assert {candidate.id for candidate in found} == expected
@@ -259,7 +283,7 @@ def test_dense_neighbours_can_be_cut_off(folder: Path) -> None:
     with SearchEngine.open(folder, cascade=(), settings=settings) as engine:
         sources = [set(candidate.sources) for candidate in engine.retrieve("mug")]
         assert sources == [{"lexical"}] * len(sources)
-        assert engine.retrieve("zxqwv") == []
+        assert list(engine.retrieve("zxqwv")) == []
 
 
 def test_another_cascade_can_be_chosen(folder: Path) -> None:
@@ -387,5 +411,47 @@ def test_opensearch_in_place_of_the_embedded_engine(
         assert refused.id not in {hit.id for hit in result.hits}
         ids = [hit.id for hit in result.hits]
         assert engine.products(ids) == [BY_ID[id] for id in ids]
-        filtered = engine.retrieve("mug", 100, Filters(brands=(PRODUCTS[7].brand,)))
+        filtered = engine.retrieve("mug", Filters(brands=(PRODUCTS[7].brand,)), candidates=100)
         assert {BY_ID[hit.id].brand for hit in filtered} == {PRODUCTS[7].brand}
+
+
+class Counted:
+    """A real index that counts its retrievals."""
+
+    def __init__(self, index: Any, method: str) -> None:
+        self.calls = 0
+        self._index = index
+        self._method = method
+
+    def __getattr__(self, name: str) -> Any:
+        value = getattr(self._index, name)
+        if name == self._method:
+            self.calls += 1
+        return value
+
+    def __len__(self) -> int:
+        return len(self._index)
+
+
+@pytest.mark.parametrize("filters", FILTERS)
+def test_a_page_retrieves_once_and_with_filters_twice(folder: Path, filters: Filters) -> None:
+    with SearchEngine.open(folder) as engine:
+        lexical = Counted(engine._lexical(), "matches")
+        dense = Counted(engine._dense(), "search")
+        engine._connected, engine._connected_dense = lexical, dense
+        retrieval = engine.retrieve("blue running shoes", filters)
+        first, best, facets = retrieval.first(24), retrieval.reranked(24), retrieval.facets()
+        assert len(first.hits) == len(best.hits)
+        assert facets.brands
+    assert (lexical.calls, dense.calls) == ((2, 2) if filters else (1, 1))
+
+
+def test_a_narrow_filter_does_not_starve_the_facets(folder: Path) -> None:
+    # More products carry the category than are retrieved; the brand is rare among them.
+    filters = Filters(brands=(BRAND,), categories=(CATEGORY,))
+    with SearchEngine.open(folder) as engine:
+        retrieval = engine.retrieve(CATEGORY, filters, candidates=20)
+        facets = retrieval.facets()
+    found = {value.value: value.count for value in facets.brands}
+    assert found[BRAND] == len(retrieval) > 0
+    assert len(found) > 1

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from qtr_rerank.errors import CatalogIndexError, DataError, UnknownIdError
-from qtr_rerank.records import Filters, Product
+from qtr_rerank.records import Product
 from qtr_rerank.runtime.columns import ArrayAppender
 from qtr_rerank.runtime.id_table import IdTable, IdTableWriter
 from qtr_rerank.runtime.title_store import TitleStore, TitleStoreWriter
@@ -105,24 +105,12 @@ def test_facet_columns(store: TitleStore) -> None:
     )
 
 
-@pytest.mark.parametrize(
-    ("filters", "expected"),
-    [
-        (Filters(), [0, 1, 2, 3]),
-        (Filters(brands=("Acme",)), [0, 2]),
-        (Filters(brands=("Acme", "Beta")), [0, 1, 2]),
-        (Filters(brands=("Acme",), categories=("Kitchen",)), [0]),
-        (Filters(brands=("Nobody",)), []),
-        (Filters(price_min=19.99), [0, 3]),
-        (Filters(price_max=19.99), [0, 1]),
-        (Filters(price_min=0.0), [0, 1, 3]),
-    ],
-)
-def test_filters(store: TitleStore, filters: Filters, expected: list[int]) -> None:
-    assert np.flatnonzero(store.facets.matching(filters)).tolist() == expected
-    backwards = np.array([3, 2, 1, 0])
-    passing = store.facets.matching(filters, backwards)
-    assert sorted(backwards[passing].tolist()) == expected
+def test_sort_keys_sort_as_ids_do(tmp_path: Path) -> None:
+    ids = ["b", "a", "C/1", "ä", "a10", "a2", "zz", "", "日本"]
+    store = write(tmp_path, [Product(id=id, title="x") for id in ids])
+    keys = store.id_keys(np.arange(len(ids)))
+    assert [ids[place] for place in np.argsort(keys, kind="stable")] == sorted(ids)
+    assert store.id_keys(np.empty(0, np.int64)).tolist() == []
 
 
 @pytest.mark.parametrize("batch", [1, 3, 100])
@@ -193,7 +181,6 @@ def test_a_damaged_store_is_refused(tmp_path: Path, lost: str, damage: str) -> N
 def test_an_empty_store_opens(tmp_path: Path) -> None:
     store = write(tmp_path, [])
     assert len(store) == 0
-    assert store.facets.matching(Filters(brands=("Acme",))).tolist() == []
     with pytest.raises(UnknownIdError):
         store.positions(["a"])
 

@@ -1,4 +1,4 @@
-"""Rerank: a model's probability and other signals (BM25, popularity, margin) as one score."""
+"""Rerank: one score from a model's probability and other signals (BM25, popularity, margin)."""
 
 from __future__ import annotations
 
@@ -19,8 +19,7 @@ def require_weights(weights: Mapping[str, float]) -> None:
     total = math.fsum(weights.values())
     if total > 1.0 + 1e-9:
         raise SettingsError(
-            f"the weights of blend add up to {total:g}; give at most 1 in all: what is left is the "
-            "model's"
+            f"the weights of blend add up to {total:g}; expected at most 1: the model gets the rest"
         )
 
 
@@ -31,11 +30,12 @@ def blended(
 ) -> NDArray[np.float64]:
     """Scores (documents,) in 0..1: the weighted mean of the model's probability and each signal.
 
-    A signal, on any scale, is brought to 0..1 by its lowest and highest value among these documents
+    A signal, on any scale, is scaled to 0..1 by its lowest and highest value among these documents
     (a convex combination with min-max normalisation; Bruch, Gai and Ingber, "An Analysis of Fusion
-    Functions for Hybrid Retrieval", TOIS 2023). A signal that is the same for all moves none; a
-    document without it (None) stands with the lowest. The model has what the weights leave of 1.
-    Raises SettingsError for such weights, DataError for a signal that is not finite.
+    Functions for Hybrid Retrieval", TOIS 2023). A signal that is equal for all documents moves
+    none. A document without the signal (None) counts as the lowest. The model's weight is 1 less
+    the other weights. Raises SettingsError for weights that `require_weights` refuses, DataError
+    for a signal that is not finite.
     """
     require_weights(weights)
     scores = (1.0 - math.fsum(weights.values())) * probabilities.astype(np.float64)
@@ -57,7 +57,7 @@ def normalised(name: str, values: Sequence[float | None]) -> NDArray[np.float64]
         )
     if not given.any():
         return np.zeros(len(column))
-    # Halved: the span of two large floats of opposite sign may be more than a float can hold.
+    # Halved, because the span of two large floats of opposite sign may overflow.
     low, high = column[given].min() / 2, column[given].max() / 2
     if high == low:
         return np.zeros(len(column))

@@ -1,4 +1,4 @@
-"""Rerank: documents in any form a caller may have them, and what a model reads of each."""
+"""Rerank: the documents of a call, in each form that callers have, and the text a model reads."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from qtr_rerank.template import ProductText
 Document = str | Product | Mapping[str, Any]
 
 
-def listed(documents: Iterable[Document]) -> list[Document]:
-    """The documents as a list. Raises DataError for what is one document, or none."""
+def require_documents(documents: Iterable[Document]) -> list[Document]:
+    """The documents as a list. Raises DataError for a single document, or no iterable."""
     if isinstance(documents, str | bytes | Product | Mapping) or not isinstance(
         documents, Iterable
     ):
@@ -27,11 +27,22 @@ def listed(documents: Iterable[Document]) -> list[Document]:
     return list(documents)
 
 
-def text_of(document: Document, place: int, reads: ProductText) -> str:
-    """What a model of template `reads` reads of the document at `place` (from 0).
+def require_ids(ids: Iterable[str]) -> list[str]:
+    """The ids as a list. Raises DataError for a single id, and for an id that is no text."""
+    if isinstance(ids, str | Mapping) or not isinstance(ids, Iterable):
+        raise DataError(f"the ids are {str(ids)[:80]!r}; expected a list of ids")
+    given = list(ids)
+    for place, one in enumerate(given):
+        if not isinstance(one, str):
+            raise DataError(f"id {place} is {one!r}; expected a text, as in the catalog")
+    return given
 
-    A text as it is; of a Product, or a mapping with `title`, what the template says; else the
-    mapping's `text`. Raises DataError naming the place.
+
+def text_of(document: Document, place: int, reads: ProductText) -> str:
+    """The text that a model of template `reads` reads of the document at `place` (from 0).
+
+    A text is read as it is. Of a Product, or a mapping with `title`, the template's fields are
+    read; else the mapping's `text`. Raises DataError naming the place.
     """
     if isinstance(document, str):
         return document
@@ -41,7 +52,7 @@ def text_of(document: Document, place: int, reads: ProductText) -> str:
         text = document.get("text")
         if "title" not in document and isinstance(text, str):
             return text
-        fields: dict[str, Any] = {name: _written(document.get(name)) for name in reads.fields}
+        fields: dict[str, Any] = {name: _as_text(document.get(name)) for name in reads.fields}
         has_title = document.get("title") is not None
         if has_title and None not in fields.values():
             return reads.render(Product(id="", **fields))
@@ -51,8 +62,8 @@ def text_of(document: Document, place: int, reads: ProductText) -> str:
     )
 
 
-def _written(value: Any) -> str | None:
-    """A text or a number as text, nothing as the empty one; None for anything else."""
+def _as_text(value: Any) -> str | None:
+    """A text or a number as text, None as the empty text; None for anything else."""
     if value is None or isinstance(value, str):
         return value or ""
     is_number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
@@ -71,9 +82,9 @@ def id_of(document: Document, place: int) -> str:
 def signals_of(
     documents: Sequence[Document], names: Iterable[str]
 ) -> dict[str, list[float | None]]:
-    """Each named signal of each document: a number of that key in a mapping, or in a Product's
-    `extra`; None where there is none. Raises DataError where it is no number, and where no document
-    has it, which is a name that was written wrongly.
+    """Each named signal of each document: the number under that key in a mapping, or in a
+    Product's `extra`; None where there is none. Raises DataError where it is no number, and where
+    no document has it: the name must be misspelt then.
     """
     found: dict[str, list[float | None]] = {}
     for name in names:

@@ -8,17 +8,24 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from qtr_rerank.errors import CatalogIndexError, DataError, ScoringError
 from qtr_rerank.records import Ranked
-from qtr_rerank.rerank.blend import blended
-from qtr_rerank.rerank.cascade import BLOCK, RETRIEVE, passed, prior_penalty
-from qtr_rerank.rerank.documents import Document, id_of, listed, signals_of, text_of
-from qtr_rerank.rerank.settings import RerankSettings
+from qtr_rerank.rerank.documents import (
+    Document,
+    id_of,
+    require_documents,
+    require_ids,
+    signals_of,
+    text_of,
+)
+from qtr_rerank.rerank.kernel import Places, Ranking, first_order, reordered, score_titles
+from qtr_rerank.rerank.rerank_settings import RerankSettings
+from qtr_rerank.rerank.search_response import SearchResponse
 from qtr_rerank.rerank.title_cache import TitleCache
 from qtr_rerank.runtime.id_table import Positions
 from qtr_rerank.runtime.manifest import IndexManifest
@@ -30,15 +37,14 @@ from qtr_rerank.template import ProductText
 __all__ = ["Document", "Reranker"]
 
 _LOG = logging.getLogger(__name__)
-# Of a logit. What is beyond depends on the titles that one was read with, and equal titles would
-# not keep the order given.
-_DECIMALS = 4
+
+Response = TypeVar("Response", bound=Mapping[str, Any])
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A query and the titles to score for it, or where their stored features are: as `logits`
-    takes them.
+    """A query and the titles to score for it, or the positions of their stored features, as
+    `Reranker.logits` takes them.
     """
 
     query: str
@@ -51,7 +57,7 @@ class Reranker:
 
         Reranker.load("match").rerank("usb c cable", ["USB-C cable 2 m", "Phone case"])
 
-    With an index, `rerank_ids` uses the stored title features: titles are not read again.
+    With an index, `rerank_ids` uses stored title features and reads no title.
     """
 
     def __init__(
@@ -74,8 +80,8 @@ class Reranker:
     ) -> Reranker:
         """Load a model by name (see `qtr models`) or folder, and the stored titles of `index`.
 
-        With `cache` what was read of so many titles is kept, and a title that comes again is not
-        read again: some 2.5 kB each for `match`, less for the others.
+        `cache` is the number of titles whose features are kept, so that a title that comes again
+        is not encoded again; about 2.5 kB each for `match`, less for the other models.
         Raises ArtifactError for an unknown or damaged model, CatalogIndexError where the index
         was made with another model than this one.
         """
@@ -128,40 +134,25 @@ class Reranker:
         """All documents, or the best `top_k`, best first; equal scores keep the given order.
 
         A document is a text, a `Product`, or a mapping with `title` (or `text`) and perhaps `id`,
-        `brand` and `category`; it comes back as it was given in `Ranked.document`. Without an id,
-        its place is its id. Of a product, or of a mapping with `title`, the model reads what its
-        template says (`Scorer.reads`); a plain text, or `text`, it reads as it is.
+        `brand` and `category`; `Ranked.document` is the same object. Without an id, its place is
+        its id. Of a product, or of a mapping with `title`, the model reads what its template says
+        (`Reranker.reads`); it reads a plain text, or `text`, as it is.
 
-        `prior` has the given order count, where it is one by relevance: so many logits are taken
-        off for each e-fold of (place + 10); 2 is what the search of this package uses.
-        `min_score` leaves out those of a lower `Ranked.score`. `blend` mixes in other signals of
+        `prior` makes the given order count, where it is one by relevance: so many logits are taken
+        off for each e-fold of (place + 10). The search of this package uses 2.
+        `min_score` drops documents of a lower `Ranked.score`. `blend` mixes in other signals of
         the documents (numbers by that key in a mapping or in `Product.extra`) with weights that add
-        up to 1 at most: {"bm25": 0.2} is four fifths the model's probability, a fifth BM25 brought
-        to 0..1 over these documents; `Ranked.score` is then the mixture, see `blended`.
+        up to 1 at most: {"bm25": 0.2} is 0.8 times the model's probability plus 0.2 times BM25,
+        scaled to 0..1 over these documents (see `blended`). `Ranked.score` is then the mixture.
 
-        Past `timeout_ms` the documents not yet scored stay behind those that are, in the order
-        given, and so do all of them where `fail_open` is set and the model fails: their
+        Documents not yet scored after `timeout_ms` stay behind the scored ones, in the order
+        given; so do all documents where `fail_open` is set and the model fails. Their
         `Ranked.stage` is "retrieve", their score 0, and `min_score` does not drop them.
-        Raises DataError for a document that is none of these, naming the place, SettingsError for
-        settings that cannot be met, and ScoringError where the model fails.
+        Raises DataError for a document that is none of these, naming its place, SettingsError for
+        options out of range, and ScoringError where the model fails.
         """
-        wishes = RerankSettings(top_k, min_score, prior, blend or {}, timeout_ms, fail_open)
-        return self._rerank(query, documents, wishes, time.perf_counter())
-
-    def _rerank(
-        self, query: str, documents: Iterable[Document], wishes: RerankSettings, asked: float
-    ) -> list[Ranked]:
-        """`rerank`, asked for at that reading of `time.perf_counter`."""
-        _require_query(query)
-        documents = listed(documents)
-        titles = [text_of(document, place, self.reads) for place, document in enumerate(documents)]
-        ids = [id_of(document, place) for place, document in enumerate(documents)]
-        signals = signals_of(documents, wishes.blend)
-        logits = self._logits(query, titles, None, wishes, asked)
-        scores = self.probabilities(logits)
-        if wishes.blend:
-            scores = blended(scores, signals, wishes.blend)
-        return self._ranked(scores, logits, ids, documents, wishes)
+        options = RerankSettings(top_k, min_score, prior, blend or {}, timeout_ms, fail_open)
+        return self._rerank(query, documents, options, time.perf_counter())
 
     def rerank_ids(
         self,
@@ -174,22 +165,51 @@ class Reranker:
         timeout_ms: float | None = None,
         fail_open: bool = False,
     ) -> list[Ranked]:
-        """As `rerank`, for products of the index: one matrix product in place of reading titles.
+        """As `rerank`, for products of the index: stored features, so no title is read.
 
         Raises UnknownIdError naming the first id that the index lacks, CatalogIndexError where
         this reranker was loaded without an index.
         """
-        asked = time.perf_counter()
-        wishes = RerankSettings(top_k, min_score, prior, {}, timeout_ms, fail_open)
+        started = time.perf_counter()
+        options = RerankSettings(top_k, min_score, prior, {}, timeout_ms, fail_open)
         _require_query(query)
-        ids = _id_list(ids)
+        ids = require_ids(ids)
         if self._store is None:
             raise CatalogIndexError(
                 "rerank_ids needs stored titles; load with Reranker.load(name, index=FOLDER)"
             )
         positions = self._store.positions(ids)
-        logits = self._logits(query, [None] * len(ids), positions, wishes, asked)
-        return self._ranked(self.probabilities(logits), logits, ids, ids, wishes)
+        ranking = self._ranking(query, [None] * len(ids), positions, options, started)
+        return ranking.hits(lambda places: _at(ids, places), options.top_k, documents=ids)
+
+    def rerank_hits(
+        self,
+        query: str,
+        response: Response,
+        *,
+        title: str | Sequence[str] = "title",
+        prior: float = 0.0,
+        timeout_ms: float | None = None,
+        fail_open: bool = False,
+    ) -> Response:
+        """A search engine's response with its hits reordered and everything else as it was.
+
+        `response` is the JSON of a search in OpenSearch or Elasticsearch (`hits.hits`) or Solr
+        (`response.docs`); it is not changed. `title` names the field that the model reads, or
+        several fields to join: in `_source` or `fields`, with dots for inner objects. Hits keep
+        all of their own content, `_score` included. With an index, hits whose id it holds are
+        scored from stored features. A hit without such a text stays behind the others.
+        `prior`, `timeout_ms` and `fail_open` are those of `rerank`.
+        Raises DataError where the response has another form, or no hit has such a text.
+        """
+        started = time.perf_counter()
+        options = RerankSettings(None, None, prior, {}, timeout_ms, fail_open)
+        _require_query(query)
+        found = SearchResponse.read(response)
+        positions = None if self._store is None else self._store.find(found.ids)
+        titles = found.titles(title, required=positions is None or not (positions >= 0).any())
+        ranking = self._ranking(query, titles, positions, options, started)
+        return found.reordered(ranking.order.tolist())
 
     def rerank_many(
         self,
@@ -203,17 +223,17 @@ class Reranker:
         timeout_ms: float | None = None,
         fail_open: bool = False,
     ) -> list[list[Ranked]]:
-        """`rerank` for each (query, documents), in their order; the settings hold for each.
+        """`rerank` for each (query, documents), in their order; the options hold for each.
 
-        `progress` is called after each with the number done so far.
+        `progress` is called after each one with the number done so far.
         """
-        wishes = RerankSettings(top_k, min_score, prior, blend or {}, timeout_ms, fail_open)
-        answers: list[list[Ranked]] = []
+        options = RerankSettings(top_k, min_score, prior, blend or {}, timeout_ms, fail_open)
+        results: list[list[Ranked]] = []
         for query, documents in requests:
-            answers.append(self._rerank(query, documents, wishes, time.perf_counter()))
+            results.append(self._rerank(query, documents, options, time.perf_counter()))
             if progress is not None:
-                progress(len(answers))
-        return answers
+                progress(len(results))
+        return results
 
     async def arerank(
         self,
@@ -227,14 +247,14 @@ class Reranker:
         timeout_ms: float | None = None,
         fail_open: bool = False,
     ) -> list[Ranked]:
-        """`rerank` in a thread of asyncio's, so that the event loop goes on meanwhile."""
-        # Here: it is a tenth of what importing this module takes.
+        """`rerank` in a thread of asyncio's pool, so that the event loop is not blocked."""
+        # Imported here: asyncio is a tenth of this module's import time.
         import asyncio
 
-        wishes = RerankSettings(top_k, min_score, prior, blend or {}, timeout_ms, fail_open)
-        # From now on: the thread may have to wait for its turn.
-        asked = time.perf_counter()
-        return await asyncio.to_thread(self._rerank, query, documents, wishes, asked)
+        options = RerankSettings(top_k, min_score, prior, blend or {}, timeout_ms, fail_open)
+        # The time-out counts from now: the call may have to wait for a free thread.
+        started = time.perf_counter()
+        return await asyncio.to_thread(self._rerank, query, documents, options, started)
 
     def logits(
         self,
@@ -244,164 +264,131 @@ class Reranker:
         *,
         deadline: float | None = None,
     ) -> NDArray[np.float32]:
-        """Logits (titles,); NaN for what has no title, and for what a deadline left unscored.
+        """Logits (titles,); NaN for None without stored features, and past the deadline.
 
-        `positions` (titles,) say where the stored features of a document are, which are then used
-        in place of its title; -1 where there are none. `deadline` is a reading of
-        `time.perf_counter`. Documents are scored in the order given, a block at a time, and to four
-        decimals. To a query without words all are alike, 0.
+        `positions` (titles,) are those of stored features, which are used instead of the title;
+        -1 where there are none. `deadline` is a reading of `time.perf_counter`. Titles are scored
+        in the order given, a block at a time. An empty query scores every title 0.
         """
-        found = np.full(len(titles), np.nan, dtype=np.float32)
-        if passed(deadline):
-            return found
-        stored = _positions(titles, positions)
-        wanted = _readable(titles, stored)
-        if not query.strip():
-            found[wanted] = 0.0
-            return found
-        query_features = self._scorer.encode_queries([query])
-        for start in range(0, len(wanted), BLOCK):
-            if passed(deadline):
-                break
-            places = wanted[start : start + BLOCK]
-            features = self._block(titles, places, stored[places])
-            found[places] = self._scorer.score(query_features, features)
-        return np.round(found, _DECIMALS)
+        stored = _no_positions(len(titles)) if positions is None else positions
+        readable = _readable(titles, stored)
+        logits = np.full(len(titles), np.nan, dtype=np.float32)
+        logits[readable] = score_titles(
+            self._scorer,
+            query,
+            readable,
+            lambda places: self._features_of(titles, stored, places),
+            deadline,
+        )
+        return logits
 
     def logits_together(self, requests: Sequence[Request]) -> list[NDArray[np.float32]]:
-        """`logits` of each of several small requests, whose texts are read together.
+        """`logits` of each of several small requests, whose titles are encoded in one batch.
 
-        A handful of titles hardly fills a graph's run: ten requests of ten documents take half the
-        time of ten calls. All of them are in memory at once.
+        Ten requests of ten documents take half the time of ten calls: a few titles hardly fill a
+        graph's run. All of them are in memory at once.
         """
         titles = [title for request in requests for title in request.titles]
-        stored = np.concatenate([_positions(one.titles, one.positions) for one in requests])
-        wanted = _readable(titles, stored)
-        features = self._block(titles, wanted, stored[wanted])
-        queries = self._scorer.encode_queries([request.query for request in requests])
-        found = np.full(len(titles), np.nan, dtype=np.float32)
+        stored = np.concatenate(
+            [
+                _no_positions(len(one.titles)) if one.positions is None else one.positions
+                for one in requests
+            ]
+        )
+        readable = _readable(titles, stored)
+        features = self._features_of(titles, stored, readable)
+        logits = np.full(len(titles), np.nan, dtype=np.float32)
         ends = np.cumsum([len(request.titles) for request in requests])
-        for place, (start, end) in enumerate(pairwise([0, *wanted.searchsorted(ends)])):
-            if not requests[place].query.strip():
-                found[wanted[start:end]] = 0.0
-            elif start < end:
-                query_features = {name: rows[place : place + 1] for name, rows in queries.items()}
-                title_features = {name: rows[start:end] for name, rows in features.items()}
-                found[wanted[start:end]] = self._scorer.score(query_features, title_features)
-        return np.split(np.round(found, _DECIMALS), ends[:-1])
+        for request, (start, end) in zip(
+            requests, pairwise([0, *readable.searchsorted(ends).tolist()]), strict=True
+        ):
+            rows = np.arange(start, end)
+            logits[readable[start:end]] = score_titles(
+                self._scorer,
+                request.query,
+                rows,
+                lambda block: {name: values[block] for name, values in features.items()},
+            )
+        return np.split(logits, ends[:-1])
 
-    def _block(
-        self, titles: Sequence[str | None], places: Positions, positions: Positions
-    ) -> Arrays:
-        """Features of one block: stored ones where there are any, of the titles read now else."""
-        kept = positions >= 0
-        if kept.all():
-            return {name: rows[positions] for name, rows in self._features.items()}
-        texts = [titles[place] or "" for place in places[~kept].tolist()]
-        encode = self._scorer.encode_titles
-        read = encode(texts) if self._cache is None else self._cache.features(texts, encode)
-        if not kept.any():
-            return read
-        mixed: Arrays = {}
-        for name, rows in read.items():
-            mixed[name] = np.empty((len(places), *rows.shape[1:]), dtype=rows.dtype)
-            mixed[name][~kept] = rows
-            mixed[name][kept] = self._features[name][positions[kept]]
-        return mixed
+    def _rerank(
+        self, query: str, documents: Iterable[Document], options: RerankSettings, started: float
+    ) -> list[Ranked]:
+        """`rerank`, called at `started`, a reading of `time.perf_counter`."""
+        _require_query(query)
+        documents = require_documents(documents)
+        titles = [text_of(document, place, self.reads) for place, document in enumerate(documents)]
+        ids = [id_of(document, place) for place, document in enumerate(documents)]
+        signals = signals_of(documents, options.blend)
+        ranking = self._ranking(query, titles, None, options, started, signals)
+        return ranking.hits(lambda places: _at(ids, places), options.top_k, documents=documents)
 
-    def probabilities(self, logits: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Calibrated probabilities of relevance; 0 where the logit is NaN."""
-        # In 64 bits: in 32, neighbours may change places.
-        probabilities = self._scorer.probabilities(logits.astype(np.float64))
-        return np.where(np.isnan(logits), 0.0, probabilities)
-
-    def _logits(
+    def _ranking(
         self,
         query: str,
         titles: Sequence[str | None],
         positions: Positions | None,
-        wishes: RerankSettings,
-        asked: float,
-    ) -> NDArray[np.float32]:
-        """Logits less the prior's part; NaN for what was not scored."""
+        options: RerankSettings,
+        started: float,
+        signals: Mapping[str, Sequence[float | None]] | None = None,
+    ) -> Ranking:
+        stored = _no_positions(len(titles)) if positions is None else positions
+        unreadable = np.ones(len(titles), dtype=np.bool_)
+        unreadable[_readable(titles, stored)] = False
+        first = first_order(len(titles), unreadable=unreadable)
         try:
-            logits = self.logits(query, titles, positions, deadline=wishes.deadline(asked))
+            logits = self.logits(query, titles, stored, deadline=options.deadline(started))
         except ScoringError:
-            if not wishes.fail_open:
+            if not options.fail_open:
                 raise
             _LOG.exception("%s failed; the documents keep the order given", self.name)
-            return np.full(len(titles), np.nan, dtype=np.float32)
-        return with_prior(logits, wishes.prior)
+            return first
+        ranking = reordered(
+            first,
+            self._scorer,
+            logits,
+            prior=options.prior,
+            blend=options.blend,
+            signals=signals,
+        )
+        return ranking if options.min_score is None else ranking.at_least(options.min_score)
 
-    def _ranked(
-        self,
-        scores: NDArray[np.float64],
-        logits: NDArray[np.float32],
-        ids: Sequence[str],
-        documents: Sequence[Any],
-        wishes: RerankSettings,
-    ) -> list[Ranked]:
-        order = order_of(scores, logits)
-        scored = ~np.isnan(logits)
-        if wishes.min_score is not None:
-            order = order[(scores[order] >= wishes.min_score) | ~scored[order]]
-        return [
-            Ranked(
-                id=ids[place],
-                index=place,
-                rank=rank,
-                score=float(scores[place]) if scored[place] else 0.0,
-                logit=float(logits[place]) if scored[place] else 0.0,
-                first_rank=place + 1,
-                first_score=0.0,
-                stage=self.name if scored[place] else RETRIEVE,
-                document=documents[place],
-            )
-            for rank, place in enumerate(order[: wishes.top_k].tolist(), start=1)
-        ]
-
-
-def _positions(titles: Sequence[str | None], positions: Positions | None) -> Positions:
-    return np.full(len(titles), -1, dtype=np.int64) if positions is None else positions
+    def _features_of(
+        self, titles: Sequence[str | None], positions: Positions, places: Places
+    ) -> Arrays:
+        """Title features (places, ...): stored ones where there are any, else encoded now."""
+        rows = positions[places]
+        stored = rows >= 0
+        if stored.all():
+            return {name: values[rows] for name, values in self._features.items()}
+        texts = [titles[place] or "" for place in places[~stored].tolist()]
+        encode = self._scorer.encode_titles
+        encoded = encode(texts) if self._cache is None else self._cache.features(texts, encode)
+        if not stored.any():
+            return encoded
+        mixed: Arrays = {}
+        for name, values in encoded.items():
+            mixed[name] = np.empty((len(places), *values.shape[1:]), dtype=values.dtype)
+            mixed[name][~stored] = values
+            mixed[name][stored] = self._features[name][rows[stored]]
+        return mixed
 
 
-def _readable(titles: Sequence[str | None], positions: Positions) -> Positions:
-    """Places of what has stored features, or a title."""
+def _no_positions(count: int) -> Positions:
+    return np.full(count, -1, dtype=np.int64)
+
+
+def _readable(titles: Sequence[str | None], positions: Positions) -> Places:
+    """Places of the documents with stored features or a title."""
     has_title = np.fromiter((title is not None for title in titles), dtype=bool, count=len(titles))
-    places: Positions = np.flatnonzero((positions >= 0) | has_title)
+    places: Places = np.flatnonzero((positions >= 0) | has_title)
     return places
 
 
-def with_prior(logits: NDArray[np.float32], prior: float) -> NDArray[np.float32]:
-    """Logits (documents,) less what a prior takes off for the place that each was given in."""
-    if prior == 0.0:
-        return logits
-    less = logits - prior * prior_penalty(len(logits))
-    return np.maximum(less, np.finfo(np.float32).min).astype(np.float32)
-
-
-def order_of(scores: NDArray[np.float64], logits: NDArray[np.float32]) -> Positions:
-    """Places (documents,) by falling score, what has no logit (NaN) last; ties as they were given.
-
-    Equal scores go by their logits: probabilities saturate at 1.0 and would tie.
-    """
-    unscored = np.isnan(logits)
-    order: Positions = np.lexsort(
-        (-np.nan_to_num(logits), -np.where(unscored, 0.0, scores), unscored)
-    )
-    return order
+def _at(ids: Sequence[str], places: Places) -> list[str]:
+    return [ids[place] for place in places.tolist()]
 
 
 def _require_query(query: str) -> None:
     if not isinstance(query, str):
         raise DataError(f"the query is {query!r}; expected a text")
-
-
-def _id_list(ids: Iterable[str]) -> list[str]:
-    if isinstance(ids, str | Mapping) or not isinstance(ids, Iterable):
-        raise DataError(f"the ids are {str(ids)[:80]!r}; expected a list of them")
-    given = list(ids)
-    for place, one in enumerate(given):
-        if not isinstance(one, str):
-            raise DataError(f"id {place} is {one!r}; expected a text, as in the catalog")
-    return given

@@ -1,7 +1,6 @@
-"""Rerank: features of the titles read last. A title that comes again is not read again.
+"""Rerank: features of recent titles, so that a title that comes again is not encoded again.
 
-Searches repeat themselves: the same products are found for many queries. This is what an index
-does for ids (`TitleStore`), for texts, as far as it reaches.
+Searches find the same products for many queries. `TitleStore` does the same for ids of an index.
 """
 
 from __future__ import annotations
@@ -16,13 +15,13 @@ from numpy.typing import NDArray
 from qtr_rerank.errors import SettingsError
 from qtr_rerank.runtime.session import Arrays
 
-# Longer texts are read each time: what is kept of the titles themselves stays small, too.
+# Longer texts are encoded each time, so that the texts kept as keys stay small.
 LONGEST = 1_000
 
 
 class TitleCache:
-    """Features of up to `capacity` titles, the least recently used making room. Safe to share
-    between threads.
+    """Features of up to `capacity` titles; the least recently used make room. Safe to share between
+    threads.
     """
 
     def __init__(self, capacity: int) -> None:
@@ -37,10 +36,10 @@ class TitleCache:
     def __len__(self) -> int:
         return len(self._rows)
 
-    def features(self, titles: Sequence[str], read: Callable[[Sequence[str]], Arrays]) -> Arrays:
-        """What `read` gives of titles, each array (titles, ...); it is asked for the unknown ones.
+    def features(self, titles: Sequence[str], encode: Callable[[Sequence[str]], Arrays]) -> Arrays:
+        """Features of titles, each array (titles, ...). `encode` is called for the unknown ones.
 
-        `read` gives a row of one shape for each title, whatever it comes with.
+        `encode` must give rows of one shape, whatever else is in the batch.
         """
         rows = np.full(len(titles), -1, dtype=np.int64)
         with self._lock:
@@ -50,22 +49,22 @@ class TitleCache:
                     rows[place] = row
                     self._rows.move_to_end(title)
             known = rows >= 0
-            # Copied at once: another thread may give the rows to other titles.
+            # Copied under the lock: another thread may give these rows to other titles.
             kept = {name: array[rows[known]] for name, array in self._arrays.items()}
         if known.all() and kept:
             return kept
         unknown = list(dict.fromkeys(titles[place] for place in np.flatnonzero(~known).tolist()))
-        fresh = read(unknown)
+        fresh = encode(unknown)
         self._keep(unknown, fresh)
         return _joined(titles, known, kept, unknown, fresh)
 
     def _keep(self, titles: Sequence[str], features: Arrays) -> None:
         short = [place for place, title in enumerate(titles) if len(title) <= LONGEST]
-        # More than fit would put each other out.
+        # More titles than fit would evict each other.
         short = short[-self._capacity :]
         with self._lock:
             if not self._arrays:
-                # Memory is taken as rows are written, not now.
+                # The system gives memory as rows are written, not here.
                 self._arrays = {
                     name: np.empty((self._capacity, *array.shape[1:]), dtype=array.dtype)
                     for name, array in features.items()
@@ -75,7 +74,7 @@ class TitleCache:
                 array[rows] = features[name][short]
 
     def _row(self, title: str) -> int:
-        """The row of a title, which becomes the one used last. To be called with the lock."""
+        """The row of a title, marked as used last. The caller holds the lock."""
         row = self._rows.pop(title, None)
         if row is None:
             full = len(self._rows) == self._capacity
@@ -91,7 +90,7 @@ def _joined(
     unknown: Sequence[str],
     fresh: Arrays,
 ) -> Arrays:
-    """Rows in the order of `titles`: kept ones where they are known, fresh ones else."""
+    """Rows in the order of `titles`: kept ones where they are known, else fresh ones."""
     place_of = {title: place for place, title in enumerate(unknown)}
     places = [place_of[titles[place]] for place in np.flatnonzero(~known).tolist()]
     if not known.any():

@@ -10,29 +10,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qtr_rerank.errors import CatalogIndexError
-from qtr_rerank.retrieve.ties import whole_ties
+from qtr_rerank.retrieve.schema import Matches
+from qtr_rerank.retrieve.ties import by_position, whole_ties
 
 # FAISS's own stubs describe the C++ signatures, not those of Python.
 faiss: Any = typed_faiss
 
-# Below this share of allowed products a graph is searched in vain: most of its edges lead to
-# places that a filter refuses. Then the allowed vectors are compared one by one, which is exact.
+# Below this share of allowed products, most edges of a graph lead to products that the filter
+# refuses. The allowed vectors are then compared one by one, which is exact.
 GRAPH_SHARE = 0.1
-# A graph looks at no fewer nodes than it shall return, and at least at these.
+# A graph search visits at least as many nodes as it returns, and at least this many.
 MIN_EF_SEARCH = 256
 
 
 class FaissDense:
     """A DenseIndex over a file that `indexer.vectors` wrote. Safe to share between threads.
 
-    Exact (flat) files give exact neighbours; graph (HNSW) files nearly all of them.
+    Flat files give the exact neighbours; graph (HNSW) files give nearly all of them.
     """
 
     def __init__(self, index: Any) -> None:
         self._index = index
         self._graph = isinstance(index, faiss.IndexHNSW)
-        # A graph keeps its vectors in a flat index of their own, in the same order. It belongs to
-        # the graph, which must outlive it.
+        # A graph keeps its vectors in a flat index, in the same order. The graph owns it and must
+        # outlive it.
         self._flat = faiss.downcast_index(index.storage) if self._graph else index
 
     @classmethod
@@ -44,7 +45,7 @@ class FaissDense:
             raise CatalogIndexError(
                 f"{path} is missing or holds no readable vectors; index the catalog again"
             ) from error
-        # One request, one core: a server answers several at a time instead.
+        # One thread a request: a server answers several at a time instead.
         faiss.omp_set_num_threads(1)
         return cls(index)
 
@@ -55,10 +56,10 @@ class FaissDense:
 
     def search(
         self, query_vector: NDArray[np.float32], k: int, allowed: NDArray[np.bool_] | None = None
-    ) -> list[tuple[int, float]]:
-        """The `k` nearest as (position, inner product), best first; ties by position.
+    ) -> Matches:
+        """The `k` nearest, scored by inner product, best first; ties by position.
 
-        `query_vector` is (dim,); `allowed`, (products,), restricts the search to its true places.
+        `query_vector` is (dim,); `allowed` (products,) restricts the search to its true places.
         Raises CatalogIndexError where the vector has another length than those of the index.
         """
         if query_vector.shape != (self.dimension,):
@@ -68,16 +69,14 @@ class FaissDense:
             )
         total = len(self) if allowed is None else int(np.count_nonzero(allowed))
         if k < 1 or total == 0:
-            return []
+            return Matches.none()
         row = np.ascontiguousarray(query_vector[np.newaxis], dtype=np.float32)
         by_graph = self._graph and total >= len(self) * GRAPH_SHARE
 
-        def fetch(limit: int) -> list[tuple[float, int]]:
+        def fetch(limit: int) -> Matches:
             return self._fetch(row, limit, allowed, by_graph)
 
-        hits = whole_ties(fetch, k, total)
-        best = sorted(hits, key=lambda hit: (-hit[0], hit[1]))[:k]
-        return [(position, score) for score, position in best]
+        return by_position(whole_ties(fetch, k, total)).first(k)
 
     def __len__(self) -> int:
         return int(self._index.ntotal)
@@ -88,8 +87,8 @@ class FaissDense:
         limit: int,
         allowed: NDArray[np.bool_] | None,
         by_graph: bool,
-    ) -> list[tuple[float, int]]:
-        # (dim,) packed bits, lowest first; FAISS reads them in place while it searches.
+    ) -> Matches:
+        # (products / 8,) bits, lowest first. FAISS reads them in place, so they must stay alive.
         bitmap = None if allowed is None else np.packbits(allowed, bitorder="little")
         selector = None if bitmap is None else faiss.IDSelectorBitmap(bitmap)
         if by_graph:
@@ -100,4 +99,4 @@ class FaissDense:
             parameters = None if selector is None else faiss.SearchParameters(sel=selector)
             scores, positions = self._flat.search(row, limit, params=parameters)
         found = positions[0] >= 0
-        return list(zip(scores[0][found].tolist(), positions[0][found].tolist(), strict=True))
+        return Matches(positions[0][found], scores[0][found].astype(np.float64))

@@ -13,7 +13,8 @@ from qtr_rerank.errors import CatalogIndexError
 from qtr_rerank.records import Filters
 from qtr_rerank.retrieve.client_opensearch import connect, engine_errors
 from qtr_rerank.retrieve.lexical_opensearch import filter_clauses
-from qtr_rerank.retrieve.ties import whole_ties
+from qtr_rerank.retrieve.schema import Matches
+from qtr_rerank.retrieve.ties import by_position, whole_ties
 from qtr_rerank.settings import OpenSearchSettings
 
 if TYPE_CHECKING:
@@ -59,24 +60,26 @@ class OpenSearchDense:
         )
 
     def search(
-        self, query_vector: NDArray[np.float32], k: int, filters: Filters | None = None
-    ) -> list[tuple[int, float]]:
+        self,
+        query_vector: NDArray[np.float32],
+        k: int,
+        filters: Filters | None = None,
+        misses: int = 0,
+    ) -> Matches:
         """As DenseIndex says, nearly all of the nearest; at most 10,000.
 
         Filters hold while the graph is searched, so that `k` are found where there are so many.
         """
         total = min(len(self), _MOST)
         if k < 1 or total == 0:
-            return []
+            return Matches.none()
         vector = query_vector.astype(float).tolist()
-        clauses = filter_clauses(filters or Filters())
+        clauses = filter_clauses(filters or Filters(), misses)
 
-        def fetch(limit: int) -> list[tuple[float, int]]:
+        def fetch(limit: int) -> Matches:
             return self._fetch(vector, limit, clauses)
 
-        hits = whole_ties(fetch, k, total)
-        best = sorted(hits, key=lambda hit: (-hit[0], hit[1]))[:k]
-        return [(position, score) for score, position in best]
+        return by_position(whole_ties(fetch, k, total)).first(k)
 
     def __len__(self) -> int:
         with engine_errors(self._url):
@@ -86,9 +89,7 @@ class OpenSearchDense:
         """Release the connections. Calling it twice is no fault."""
         self._client.close()
 
-    def _fetch(
-        self, vector: list[float], limit: int, clauses: list[Any]
-    ) -> list[tuple[float, int]]:
+    def _fetch(self, vector: list[float], limit: int, clauses: list[Any]) -> Matches:
         asked: dict[str, Any] = {"vector": vector, "k": limit}
         if clauses:
             asked["filter"] = {"bool": {"filter": clauses}}
@@ -106,10 +107,11 @@ class OpenSearchDense:
             answer = self._client.search(
                 index=self._alias, body=body, params={"search_pipeline": "_none"}
             )
-        return [
-            (_inner_product(hit["_score"]), int(hit["fields"]["position"][0]))
-            for hit in answer["hits"]["hits"]
-        ]
+        hits = answer["hits"]["hits"]
+        return Matches(
+            np.array([hit["fields"]["position"][0] for hit in hits], dtype=np.int64),
+            np.array([_inner_product(hit["_score"]) for hit in hits], dtype=np.float64),
+        )
 
 
 def vector_field(dimension: int, engine: KnnEngine) -> dict[str, Any]:

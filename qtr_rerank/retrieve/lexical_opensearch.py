@@ -64,12 +64,14 @@ class OpenSearchLexical:
                 )
         return cls(client, settings.url, alias)
 
-    def search(self, query: str, k: int, filters: Filters | None = None) -> list[Candidate]:
+    def search(
+        self, query: str, k: int, filters: Filters | None = None, misses: int = 0
+    ) -> list[Candidate]:
         words = query_words(query)
         if not words:
             return []
         request: dict[str, Any] = {
-            "query": bm25_query(words, filters or Filters()),
+            "query": bm25_query(words, filters or Filters(), misses),
             "sort": [{"_score": "desc"}, {"id": "asc"}],
             "track_total_hits": False,
             "_source": False,
@@ -192,7 +194,7 @@ def _keyword_and_text() -> dict[str, Any]:
     }
 
 
-def bm25_query(words: Sequence[str], filters: Filters) -> dict[str, Any]:
+def bm25_query(words: Sequence[str], filters: Filters, misses: int = 0) -> dict[str, Any]:
     """Any word may match, in any field.
 
     cross_fields: a shopper's words are spread over the fields (`nordvik walking shoe`), so each
@@ -217,12 +219,16 @@ def bm25_query(words: Sequence[str], filters: Filters) -> dict[str, Any]:
         boost = FIELD_BOOSTS["codes"]
         should.append({"match": {"codes": {"query": " ".join(numbers), "boost": boost}}})
     return {
-        "bool": {"should": should, "minimum_should_match": 1, "filter": filter_clauses(filters)}
+        "bool": {
+            "should": should,
+            "minimum_should_match": 1,
+            "filter": filter_clauses(filters, misses),
+        }
     }
 
 
-def filter_clauses(filters: Filters) -> list[Mapping[str, Any]]:
-    """What a shopper ticked, as clauses of a bool filter."""
+def filter_clauses(filters: Filters, misses: int = 0) -> list[Mapping[str, Any]]:
+    """Filters as clauses of a bool filter; a product may fail `misses` of the filtered fields."""
     clauses: list[Mapping[str, Any]] = []
     if filters.brands:
         clauses.append({"terms": {"brand": list(filters.brands)}})
@@ -232,4 +238,8 @@ def filter_clauses(filters: Filters) -> list[Mapping[str, Any]]:
     limits = {side: limit for side, limit in limits.items() if limit is not None}
     if limits:
         clauses.append({"range": {"price": limits}})
-    return clauses
+    if not misses:
+        return clauses
+    if len(clauses) <= misses:
+        return []
+    return [{"bool": {"should": clauses, "minimum_should_match": len(clauses) - misses}}]

@@ -1,8 +1,7 @@
-"""Retrieve: BM25 in process, by tantivy. Nothing to start, and one folder holds all of it.
+"""Retrieve: BM25 in process, by tantivy: no server to start, one folder holds the index.
 
-A word's score is that of its best field, plus a part of the others' (TIE_BREAKER): a brand that
-stands in title and brand and attributes says no more than one that stands in the title. The words
-of a query add up.
+A word scores by its best field, plus TIE_BREAKER times the other fields: a brand that is in title,
+brand and attributes counts hardly more than one in the title alone. The words of a query add up.
 """
 
 from __future__ import annotations
@@ -10,22 +9,25 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import tantivy
 
 from qtr_rerank.errors import CatalogIndexError
 from qtr_rerank.records import Candidate, Filters, Product
 from qtr_rerank.retrieve.fields import FIELD_BOOSTS, codes, query_words, search_fields
-from qtr_rerank.retrieve.ties import whole_ties
+from qtr_rerank.retrieve.schema import Matches
+from qtr_rerank.retrieve.ties import tie_order, whole_ties
 from qtr_rerank.runtime.id_table import IdTable, IdTableWriter
 
 TIE_BREAKER = 0.3
 
 _WORDS = "words"
 _WORD_FIELDS = tuple(field for field in FIELD_BOOSTS if field != "codes")
-# What tantivy gathers before it writes a segment; all the memory that a build needs.
+# Memory that tantivy fills before it writes a segment; a build needs no more.
 _WRITER_BYTES = 64 << 20
 _ID_BATCH = 1024
 
@@ -41,7 +43,7 @@ class TantivyLexical:
 
     @classmethod
     def build(cls, folder: Path | str, products: Iterable[Product]) -> TantivyLexical:
-        """Index `products`, read once, into `folder`, replacing what is there.
+        """Index `products`, read once, into `folder`, replacing its content.
 
         Raises DataError where two products share an id.
         """
@@ -50,7 +52,7 @@ class TantivyLexical:
         folder.mkdir(parents=True)
         index = tantivy.Index(_schema(), path=str(folder))
         index.register_tokenizer(_WORDS, _word_analyser())
-        # One thread keeps catalog order, so that the same catalog gives the same index.
+        # One thread keeps the catalog's order, so that the same catalog gives the same index.
         writer = index.writer(heap_size=_WRITER_BYTES, num_threads=1)
         with IdTableWriter(folder / "ids") as ids:
             for position, product in enumerate(_recorded(products, ids)):
@@ -61,7 +63,7 @@ class TantivyLexical:
 
     @classmethod
     def open(cls, folder: Path | str) -> TantivyLexical:
-        """Open what `build` wrote. Raises CatalogIndexError where that is missing or damaged."""
+        """Open what `build` wrote. Raises CatalogIndexError where it is missing or damaged."""
         try:
             index = tantivy.Index.open(str(folder))
         except ValueError as error:
@@ -70,24 +72,38 @@ class TantivyLexical:
             ) from error
         return cls(index, IdTable(Path(folder) / "ids"))
 
-    def search(self, query: str, k: int, filters: Filters | None = None) -> list[Candidate]:
+    def search(
+        self, query: str, k: int, filters: Filters | None = None, misses: int = 0
+    ) -> list[Candidate]:
         """The best `k` by BM25, best first; ties by id. Empty where nothing matches."""
-        parsed = self._query(query)
-        if parsed is None or k < 1 or not len(self):
-            return []
-        clauses = [(tantivy.Occur.Must, parsed)]
-        clauses += [(tantivy.Occur.Must, each) for each in self._filter_queries(filters)]
-        asked = tantivy.Query.boolean_query(clauses)
-        hits = whole_ties(
-            lambda limit: self._searcher.search(asked, limit, count=False).hits, k, len(self)
-        )
-        positions = self._positions([address for _, address in hits])
-        scored = zip((score for score, _ in hits), self._ids.ids(positions), strict=True)
-        best = sorted(scored, key=lambda hit: (-hit[0], hit[1]))[:k]
+        found = self.matches(query, k, filters, misses)
+        ids = self._ids.ids(found.positions)
         return [
             Candidate(id=id, score=score, rank=rank, sources={"lexical": rank})
-            for rank, (score, id) in enumerate(best, start=1)
+            for rank, (id, score) in enumerate(zip(ids, found.scores.tolist(), strict=True), 1)
         ]
+
+    def matches(
+        self, query: str, k: int, filters: Filters | None = None, misses: int = 0
+    ) -> Matches:
+        """As `PositionIndex.matches`."""
+        words = self._query(query)
+        if words is None or k < 1 or not len(self):
+            return Matches.none()
+        clauses = [(tantivy.Occur.Must, words)]
+        clauses += [(tantivy.Occur.Must, each) for each in self._filter_queries(filters, misses)]
+        whole_query = tantivy.Query.boolean_query(clauses)
+
+        def fetch(limit: int) -> Matches:
+            hits = self._searcher.search(whole_query, limit, count=False).hits
+            positions = self._positions([address for _, address in hits])
+            return Matches(
+                np.array(positions, dtype=np.int64), np.array([score for score, _ in hits])
+            )
+
+        hits = whole_ties(fetch, k, len(self))
+        order = tie_order(np.diff(hits.scores) != 0, hits.positions, self._ids.sort_keys)
+        return Matches(hits.positions[order], hits.scores).first(k)
 
     def products(self, ids: Sequence[str]) -> list[Product]:
         """The products of `ids`, in that order. Raises UnknownIdError naming the first missing."""
@@ -106,10 +122,10 @@ class TantivyLexical:
         return len(self._ids)
 
     def close(self) -> None:
-        """Nothing to do: tantivy's files are memory-mapped, and go with the last searcher."""
+        """Nothing to do: the files are memory-mapped, and are closed with the last searcher."""
 
     def _query(self, query: str) -> tantivy.Query | None:
-        # Built term by term, never through the query parser: no character is an operator.
+        # Built term by term, without the query parser: no character is an operator.
         text = " ".join(query_words(query))
         tokens = dict.fromkeys(self._analyser.analyze(text))
         clauses = [self._best_field(token) for token in tokens]
@@ -127,19 +143,32 @@ class TantivyLexical:
         term = tantivy.Query.term_query(self._schema, field, token, index_option="freq")
         return tantivy.Query.boost_query(term, FIELD_BOOSTS[field])
 
-    def _filter_queries(self, filters: Filters | None) -> Iterator[tantivy.Query]:
-        if not filters:
-            return
+    def _filter_queries(self, filters: Filters | None, misses: int) -> list[tantivy.Query]:
+        """Queries that must match: one a field, or one that lets `misses` of the fields fail."""
+        fields = self._field_queries(filters or Filters())
+        if not misses:
+            return fields
+        if len(fields) <= misses:
+            return []
+        query, must, should = tantivy.Query, tantivy.Occur.Must, tantivy.Occur.Should
+        sufficient = [
+            query.boolean_query([(must, each) for each in some])
+            for some in combinations(fields, len(fields) - misses)
+        ]
+        either = query.boolean_query([(should, each) for each in sufficient])
+        return [query.const_score_query(either, 0.0)]
+
+    def _field_queries(self, filters: Filters) -> list[tantivy.Query]:
         query = tantivy.Query
-        asked = []
+        fields = []
         if filters.brands:
             wanted = _exact(filters.brands)
-            asked.append(query.term_set_query(self._schema, "brand_exact", wanted))
+            fields.append(query.term_set_query(self._schema, "brand_exact", wanted))
         if filters.categories:
             wanted = _exact(filters.categories)
-            asked.append(query.term_set_query(self._schema, "category_exact", wanted))
+            fields.append(query.term_set_query(self._schema, "category_exact", wanted))
         if filters.price_min is not None or filters.price_max is not None:
-            asked.append(
+            fields.append(
                 query.range_query(
                     self._schema,
                     "price",
@@ -148,9 +177,8 @@ class TantivyLexical:
                     _number(filters.price_max),
                 )
             )
-        for each in asked:
-            # A filter decides, it does not score.
-            yield query.const_score_query(each, 0.0)
+        # A filter selects; it does not score.
+        return [query.const_score_query(each, 0.0) for each in fields]
 
     def _positions(self, addresses: list[tantivy.DocAddress]) -> list[int]:
         return list(self._searcher.fast_field_values("position", addresses))
@@ -215,7 +243,7 @@ def _exact(values: Sequence[str]) -> list[str]:
 
 
 def _encodable(text: str) -> str:
-    # Lone surrogates, which come from broken JSON escapes, are no UTF-8.
+    # Lone surrogates come from broken JSON escapes; UTF-8 cannot encode them.
     return text.encode("utf-8", "replace").decode("utf-8")
 
 

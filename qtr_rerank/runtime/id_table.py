@@ -63,6 +63,16 @@ class IdTable:
                 found[number] = self._probe(asked, hashes[number], int(places[number]))
         return found
 
+    def sort_keys(self, positions: Positions) -> NDArray[np.bytes_]:
+        """Keys (positions,) that sort as the ids at `positions` do, as fixed-width UTF-8."""
+        starts = self._ends[positions]
+        lengths = self._ends[positions + 1] - starts
+        columns = np.arange(max(1, int(lengths.max(initial=0))))
+        inside = columns < lengths[:, np.newaxis]
+        text = np.zeros(inside.shape, dtype=np.uint8)
+        text[inside] = self._text[(starts[:, np.newaxis] + columns)[inside]]
+        return text.view(f"S{len(columns)}")[:, 0]
+
     def _encoded(self, positions: Iterable[int] | NDArray[Any]) -> list[bytes]:
         wanted = np.asarray(positions, dtype=np.int64)
         starts, ends = self._ends[wanted].tolist(), self._ends[wanted + 1].tolist()

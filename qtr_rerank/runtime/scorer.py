@@ -1,8 +1,13 @@
-"""Runtime: a student at work. Texts become features, features become logits."""
+"""Runtime: a student at work. Texts become features, features become logits.
+
+Results do not depend on what else is in a batch. Two causes were found by experiment, and are
+avoided: sums over tokens are split by memory alignment, so token counts are padded to a multiple
+of LANES; and matrix products of a single row take another path, so one text is encoded as two.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,9 +21,11 @@ from qtr_rerank.runtime.session import Arrays, Session
 from qtr_rerank.template import ProductText
 
 Float = TypeVar("Float", bound=np.floating[Any])
-# Titles encoded at once, and pairs scored at once: memory stays bounded whatever is asked.
+# Texts encoded at once, and pairs scored at once: they bound the memory that a call takes.
 ENCODE_BATCH = 32
 SCORE_BATCH = 2048
+# Tokens are padded to a multiple of this: 16 bytes of float32, one SIMD register.
+LANES = 4
 
 
 class Scorer:
@@ -56,8 +63,7 @@ class Scorer:
         return self.encode_titles([self.reads.render(product) for product in products])
 
     def encode_queries(self, queries: Sequence[str]) -> Arrays:
-        """Query features by name, each (queries, ...)."""
-        # As wide as the longest query only: what is padding need not meet every title.
+        """Query features by name, each (queries, ...), as wide as the longest query needs."""
         most = self.artifact.config.max_query_tokens
         return self._encode(self._query, queries, most, fixed_width=False)
 
@@ -85,17 +91,27 @@ class Scorer:
         return self.score(self.encode_queries([query]), self.encode_titles(titles))
 
     def score_pairs(self, queries: Sequence[str], titles: Sequence[str]) -> NDArray[np.float32]:
-        """Logits (pairs,) of query i against title i; each distinct text is read once."""
+        """Logits (pairs,) of query i against title i; each distinct text is encoded once."""
+        logits = np.empty(len(queries), dtype=np.float32)
         if not queries:
-            return np.empty(0, dtype=np.float32)
-        query_rows, query_places = _distinct(queries)
-        title_rows, title_places = _distinct(titles)
-        query_features = self.encode_queries(query_rows)
-        title_features = self.encode_titles(title_rows)
-        return self.score(
-            {name: rows[query_places] for name, rows in query_features.items()},
-            {name: rows[title_places] for name, rows in title_features.items()},
-        )
+            return logits
+        distinct_titles, title_places = _distinct(titles)
+        title_features = self.encode_titles(distinct_titles)
+        # Queries of one width together: a query is scored as wide as if it came alone.
+        most = self.artifact.config.max_query_tokens
+        distinct_queries, query_places = _distinct(queries)
+        query_ids = self._vocabulary.encode(distinct_queries, most, fixed_width=True)
+        widths = self._widths(query_ids)
+        for width in np.unique(widths).tolist():
+            of_width = np.flatnonzero(widths == width)
+            query_features = self.encode_queries([distinct_queries[row] for row in of_width])
+            pairs = np.flatnonzero(widths[query_places] == width)
+            query_rows = np.searchsorted(of_width, query_places[pairs])
+            logits[pairs] = self.score(
+                {name: rows[query_rows] for name, rows in query_features.items()},
+                {name: rows[title_places[pairs]] for name, rows in title_features.items()},
+            )
+        return logits
 
     def probabilities(self, logits: NDArray[Float]) -> NDArray[Float]:
         """Calibrated probabilities of relevance, in the precision of `logits` and in their order,
@@ -109,27 +125,50 @@ class Scorer:
     def _encode(
         self, graph: Session, texts: Sequence[str], max_tokens: int, *, fixed_width: bool = True
     ) -> Arrays:
-        ids = self._vocabulary.encode(texts, max_tokens, fixed_width=fixed_width)
-        lengths = used_columns(ids, self._vocabulary.unit)
+        ids = self._vocabulary.encode(texts, max_tokens, fixed_width=True)
+        widths = self._widths(ids)
+        full_width = ids.shape[1] if fixed_width else int(widths.max(initial=self._lanes))
         features: dict[str, NDArray[Any]] = {}
-        # Similar lengths together: little time goes into padding.
-        order = np.argsort(lengths, kind="stable")
-        for start in range(0, max(1, len(texts)), ENCODE_BATCH):
-            places = order[start : start + ENCODE_BATCH]
-            longest = int(lengths[places].max(initial=self._vocabulary.unit))
-            for output, rows in graph.run({"ids": ids[places, :longest]}).items():
+        for width, places in _batches(widths, self._lanes):
+            # A single text is encoded twice: see the module's docstring.
+            rows_in = ids[places if len(places) != 1 else np.repeat(places, 2), :width]
+            for output, rows in graph.run({"ids": rows_in}).items():
                 name = output.partition("_")[2]  # title_vector -> vector
-                # One row a token: as wide as the texts that came together, so padded here.
+                # Some outputs have one row a token: as wide as this batch, padded here.
                 by_token = isinstance(graph.outputs[output][1], str)
                 if name not in features:
-                    wide = (len(texts), ids.shape[1], *rows.shape[2:])
-                    shape = wide if by_token else (len(texts), *rows.shape[1:])
-                    features[name] = np.zeros(shape, dtype=rows.dtype)
+                    row_shape = (full_width, *rows.shape[2:]) if by_token else rows.shape[1:]
+                    features[name] = np.zeros((len(texts), *row_shape), dtype=rows.dtype)
                 if by_token:
-                    features[name][places, :longest] = rows
+                    features[name][places, :width] = rows[: len(places)]
                 else:
-                    features[name][places] = rows
+                    features[name][places] = rows[: len(places)]
         return features
+
+    @property
+    def _lanes(self) -> int:
+        """Columns that widths are a multiple of: LANES tokens."""
+        return LANES * self._vocabulary.unit
+
+    def _widths(self, ids: NDArray[np.int32]) -> NDArray[np.int64]:
+        """Columns (texts,) that each text is encoded with, from its ids (texts, columns)."""
+        used = used_columns(ids, self._vocabulary.unit)
+        whole = -(-np.maximum(used, 1) // self._lanes) * self._lanes
+        widths: NDArray[np.int64] = np.minimum(whole, ids.shape[1])
+        return widths
+
+
+def _batches(widths: NDArray[np.int64], narrowest: int) -> Iterator[tuple[int, NDArray[np.int64]]]:
+    """Width and places of each batch: texts of one width, ENCODE_BATCH at most.
+
+    No text at all is one empty batch, which still says what the features are.
+    """
+    if not len(widths):
+        yield narrowest, np.empty(0, dtype=np.int64)
+    for width in np.unique(widths).tolist():
+        places = np.flatnonzero(widths == width)
+        for start in range(0, len(places), ENCODE_BATCH):
+            yield width, places[start : start + ENCODE_BATCH]
 
 
 def _distinct(texts: Sequence[str]) -> tuple[list[str], NDArray[np.int64]]:

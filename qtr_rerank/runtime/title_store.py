@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qtr_rerank.errors import CatalogIndexError
-from qtr_rerank.records import Filters, Product
+from qtr_rerank.records import Product
 from qtr_rerank.runtime.columns import ArrayAppender, mapped
 from qtr_rerank.runtime.id_table import IdTable, IdTableWriter, Positions
 
@@ -38,33 +38,6 @@ class FacetColumns:
     category_codes: NDArray[np.int32]
     categories: tuple[str, ...]
     prices: NDArray[np.float32]
-
-    def matching(self, filters: Filters, positions: Positions | None = None) -> NDArray[np.bool_]:
-        """True where a product passes `filters`: all products, or those at `positions`.
-
-        Values of one field are alternatives, fields add up; an unknown price passes no price limit.
-        """
-        here: Any = slice(None) if positions is None else positions
-        prices = self.prices[here]
-        passing = np.ones(len(prices), dtype=np.bool_)
-        if filters.brands:
-            passing &= _carries(self.brand_codes[here], self.brands, filters.brands)
-        if filters.categories:
-            passing &= _carries(self.category_codes[here], self.categories, filters.categories)
-        # np.float32: a limit of 19.99 must meet a stored 19.99.
-        if filters.price_min is not None:
-            passing &= prices >= np.float32(filters.price_min)
-        if filters.price_max is not None:
-            passing &= prices <= np.float32(filters.price_max)
-        return passing
-
-
-def _carries(
-    codes: NDArray[np.int32], vocabulary: Sequence[str], values: Iterable[str]
-) -> NDArray[np.bool_]:
-    wanted = set(values)
-    chosen = np.array([value in wanted for value in vocabulary], dtype=np.bool_)
-    return chosen[codes] if len(chosen) else np.zeros(len(codes), dtype=np.bool_)
 
 
 class TitleStore:
@@ -107,6 +80,10 @@ class TitleStore:
     def positions(self, ids: Sequence[str]) -> Positions:
         """The positions of `ids`, in that order. Raises UnknownIdError naming the first missing."""
         return self._ids.positions(ids)
+
+    def id_keys(self, positions: Positions) -> NDArray[np.bytes_]:
+        """Sort keys (positions,) of the ids: see `IdTable.sort_keys`."""
+        return self._ids.sort_keys(positions)
 
     def find(self, ids: Sequence[str]) -> Positions:
         """The positions of `ids`, in that order; -1 for an id that the store does not hold."""

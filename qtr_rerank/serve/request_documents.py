@@ -12,20 +12,18 @@ from numpy.typing import NDArray
 
 from qtr_rerank.errors import DataError
 from qtr_rerank.rerank.documents import text_of
+from qtr_rerank.rerank.kernel import StageScorer
 from qtr_rerank.runtime.title_store import TitleStore
 from qtr_rerank.serve.request_errors import quoted, unprocessable
 from qtr_rerank.serve.server_settings import ServerSettings
 from qtr_rerank.template import ProductText
 
 
-class ModelArtifact(Protocol):
-    """What the server's page shows of a model."""
+class ServedScorer(StageScorer, Protocol):
+    """What the kernel needs of a model, and what the server's page shows of it."""
 
-    @property
-    def kind(self) -> str: ...
-
-    @property
-    def fingerprint(self) -> str: ...
+    kind: str
+    fingerprint: str
 
 
 class ServedModel(Protocol):
@@ -35,7 +33,7 @@ class ServedModel(Protocol):
     def name(self) -> str: ...
 
     @property
-    def scorer(self) -> ModelArtifact: ...
+    def scorer(self) -> ServedScorer: ...
 
     @property
     def reads(self) -> ProductText: ...
@@ -51,8 +49,6 @@ class ServedModel(Protocol):
         *,
         deadline: float | None = None,
     ) -> NDArray[np.float32]: ...
-
-    def probabilities(self, logits: NDArray[np.float32]) -> NDArray[np.float64]: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,8 @@ from http import HTTPStatus
 import numpy as np
 from numpy.typing import NDArray
 
-from qtr_rerank.rerank.reranker import Reranker, order_of, with_prior
+from qtr_rerank.rerank.kernel import first_order, reordered
+from qtr_rerank.rerank.reranker import Reranker
 from qtr_rerank.runtime.manifest import IndexManifest
 from qtr_rerank.serve.admission import AdmissionQueue
 from qtr_rerank.serve.request_documents import RerankRequest, ServedModel, read_documents
@@ -108,28 +109,31 @@ class RerankService:
             else:
                 logits = np.full(len(inputs.texts), np.nan, dtype=np.float32)
         scored = time.perf_counter()
-        readable = len(logits) - len(inputs.unknown_places)
-        degraded = int(np.isnan(logits).sum()) > len(logits) - readable
-        if degraded and request.strict:
+        unknown = np.zeros(len(logits), dtype=np.bool_)
+        unknown[list(inputs.unknown_places)] = True
+        ranking = reordered(
+            first_order(len(logits), unreadable=unknown),
+            model.scorer,
+            logits,
+            prior=request.prior,
+        )
+        if ranking.degraded and request.strict:
             raise RequestError(
                 HTTPStatus.GATEWAY_TIMEOUT,
-                f"{int((~np.isnan(logits)).sum())} of {readable} documents were scored in "
-                f"{(deadline - arrived) * 1000:.0f} ms; allow more time, send fewer documents, or "
-                "accept a partly scored order",
+                f"{int((~np.isnan(logits)).sum())} of {int((~unknown).sum())} documents were "
+                f"scored in {(deadline - arrived) * 1000:.0f} ms; allow more time, send fewer "
+                "documents, or accept a partly scored order",
             )
-        logits = with_prior(logits, request.prior)
-        probabilities = model.probabilities(logits)
-        order = _unknown_last(order_of(probabilities, logits), inputs.unknown_places)
-        scores = falling_scores(probabilities[order], logits[order])
-        lowest = float(np.nanmin(logits)) if (~np.isnan(logits)).any() else 0.0
-        shown = order[: request.top_n]
+        order = ranking.order
+        final_logits = ranking.logits[order]
+        shown = slice(request.top_n)
         return RerankResponse(
             model=name,
-            indices=shown.tolist(),
-            scores=scores[: len(shown)].tolist(),
-            logits=np.nan_to_num(logits[shown], nan=lowest).tolist(),
+            indices=order[shown].tolist(),
+            scores=falling_scores(ranking.scores[order], final_logits)[shown].tolist(),
+            logits=_without_nan(final_logits)[shown].tolist(),
             texts=inputs.texts,
-            degraded=degraded,
+            degraded=ranking.degraded,
             unknown_ids=inputs.unknown_ids,
             times_ms={
                 "read": (read - begun) * 1000.0,
@@ -148,14 +152,8 @@ class RerankService:
         return name, self.models[name]
 
 
-def _unknown_last(order: NDArray[np.int64], unknown: Sequence[int]) -> NDArray[np.int64]:
-    """Behind what only time was too short for."""
-    is_unknown = np.isin(order, unknown)
-    return np.concatenate([order[~is_unknown], order[is_unknown]])
-
-
 def falling_scores(
-    probabilities: NDArray[np.float64], logits: NDArray[np.float32]
+    probabilities: NDArray[np.float64], logits: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """Probabilities (documents,), best first, in eight decimals, one unit apart at least wherever
     the logits differ.
@@ -171,3 +169,10 @@ def falling_scores(
     raised = np.maximum.accumulate(raised[::-1])[::-1]
     units = np.minimum(raised, _SCORE_UNITS) - steps[: len(values)]
     return np.maximum(units, 0) / _SCORE_UNITS
+
+
+def _without_nan(logits: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Logits with the lowest of them for documents that were not scored; JSON has no NaN."""
+    unscored = np.isnan(logits)
+    lowest = 0.0 if unscored.all() else logits[~unscored].min()
+    return np.where(unscored, lowest, logits)

@@ -1,4 +1,4 @@
-"""Rerank: what a call asks for besides its query and documents."""
+"""Rerank: the options of one `Reranker` call, checked."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from qtr_rerank.rerank.blend import require_weights
 
 @dataclass(frozen=True, slots=True)
 class RerankSettings:
-    """The settings of `Reranker.rerank`, where each is explained."""
+    """The options of `Reranker.rerank`; its docstring explains each."""
 
     top_k: int | None
     min_score: float | None
@@ -42,9 +42,9 @@ class RerankSettings:
             )
         require_weights(self.blend)
 
-    def deadline(self, asked: float) -> float | None:
-        """Of a call that was made at `asked`, both on `time.perf_counter`."""
-        return None if self.timeout_ms is None else asked + self.timeout_ms / 1000.0
+    def deadline(self, started: float) -> float | None:
+        """When a call that began at `started` must end, both readings of `time.perf_counter`."""
+        return None if self.timeout_ms is None else started + self.timeout_ms / 1000.0
 
 
 def _is_whole(value: object) -> bool:
