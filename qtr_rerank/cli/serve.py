@@ -2,16 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
-
-if TYPE_CHECKING:
-    from flask import Flask
-
-    from qtr_rerank.serve.server_settings import ServerSettings
 
 
 @click.command()
@@ -108,69 +101,35 @@ def serve(
     Their clients only need another base URL. The page at / shows the models and has a form to try
     them; /openapi.json describes the routes.
     """
+    from qtr_rerank.serve.rerank_server import run_server
     from qtr_rerank.serve.server_settings import MEGABYTE, ServerSettings
     from qtr_rerank.settings import api_keys_from
 
-    run_server(
-        ServerSettings(
-            models=_named(models) or DEFAULT_MODELS,
-            index=index,
-            id_prefix=id_prefix,
-            workers=workers,
-            threads=threads,
-            concurrency=concurrency,
-            queue=queue,
-            cache=cache,
-            timeout_ms=timeout_ms,
-            max_body_bytes=max_body * MEGABYTE,
-            max_documents=max_documents,
-            api_keys=api_keys_from(api_keys),
-            log_queries=log_queries,
-        ),
-        host,
-        port,
+    settings = ServerSettings(
+        models=_named(models) or DEFAULT_MODELS,
+        index=index,
+        id_prefix=id_prefix,
+        workers=workers,
+        threads=threads,
+        concurrency=concurrency,
+        queue=queue,
+        cache=cache,
+        timeout_ms=timeout_ms,
+        max_body_bytes=max_body * MEGABYTE,
+        max_documents=max_documents,
+        api_keys=api_keys_from(api_keys),
+        log_queries=log_queries,
     )
 
-
-def run_server(settings: ServerSettings, host: str, port: int) -> None:
-    """Serve until a signal; the address is printed once the workers respond."""
-    from qtr_rerank.serve.metrics import forget_worker, share_between_workers
-    from qtr_rerank.serve.run import address_of, listen
-    from qtr_rerank.serve.run import serve as serve_until_signal
-
-    listener = listen(host, port)
-    address = address_of(host, listener)
-
-    def load() -> Flask:
-        from qtr_rerank.serve.app import create_app
-        from qtr_rerank.serve.logs import log_to_stderr
-        from qtr_rerank.serve.service import RerankService
-
-        log_to_stderr()
-        service = RerankService.load(settings)
-        service.warm()
-        return create_app(service)
-
-    def ready() -> None:
+    def announce(address: str) -> None:
         names = ", ".join(name for name, _ in settings.models)
         click.echo(f"{names} ready on {address}; Ctrl-C stops it", err=True)
         click.echo(address)
 
-    with share_between_workers() if settings.workers > 1 else nullcontext():
-        serve_until_signal(
-            load,
-            listener,
-            ready,
-            threads=settings.concurrency + settings.queue + SPARE_THREADS,
-            workers=settings.workers,
-            grace_seconds=settings.timeout_ms / 1000.0,
-            worker_ended=forget_worker,
-        )
+    run_server(settings, host, port, announce)
 
 
 DEFAULT_MODELS = tuple((name, name) for name in ("match", "bert-bilstm", "bert2dnn", "twin"))
-# More threads than requests that score or wait: for /health, /metrics and refusals.
-SPARE_THREADS = 8
 
 
 def _named(models: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
