@@ -44,8 +44,8 @@ def test_page_shows_the_models_and_reranks_typed_titles(page: Page) -> None:
     page.get_by_label("Model").select_option("bert2dnn")
     page.get_by_label("API key").fill("k1")
     page.get_by_role("button", name="Rerank").click()
-    page.wait_for_selector("#answer:visible")
-    rows = [row.split("\t") for row in page.locator("#answer tbody tr").all_inner_texts()]
+    page.wait_for_selector("#results:visible")
+    rows = [row.split("\t") for row in page.locator("#results tbody tr").all_inner_texts()]
     ranked = Reranker.load("bert2dnn").rerank("usb cable", titles)
     assert [row[1] for row in rows] == [hit.document for hit in ranked]
     assert [row[3] for row in rows] == [f"{hit.score:.3f}" for hit in ranked]
@@ -54,9 +54,9 @@ def test_page_shows_the_models_and_reranks_typed_titles(page: Page) -> None:
 
 def test_refusal_is_shown_as_text(page: Page) -> None:
     page.get_by_role("button", name="Rerank").click()
-    page.wait_for_function("document.getElementById('fault').textContent !== ''")
-    assert "the API key is missing or not valid" in page.locator("#fault").inner_text()
-    assert page.locator("#answer").is_hidden()
+    page.wait_for_function("document.getElementById('error').textContent !== ''")
+    assert "the API key is missing or not valid" in page.locator("#error").inner_text()
+    assert page.locator("#results").is_hidden()
 
 
 def test_page_fits_a_phone(page: Page) -> None:
