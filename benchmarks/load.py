@@ -1,8 +1,8 @@
 """Measure load on the rerank server with wrk: milliseconds and requests a second.
 
     python -m benchmarks.load servers            the same application behind several WSGI servers
-    python -m benchmarks.load batching           queued requests batched, or scored one by one
-    python -m benchmarks.load models [--index DIR] [--workers N]
+    python -m benchmarks.load checkouts before=../old after=. "two workers=. --workers 2"
+    python -m benchmarks.load models [--index DIR]
 
 Where variants are compared, they run at the same time and are measured in turn, A B A B ...; each
 row holds the median of the rounds and every round. Nothing else may run meanwhile. Needs wrk
@@ -13,6 +13,7 @@ needs the training extra.
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import statistics
 import subprocess
@@ -37,7 +38,7 @@ HERE = Path(__file__).parent
 # (documents, clients)
 POINTS = tuple((documents, clients) for documents in (10, 100, 1_000) for clients in (1, 8, 32))
 SERVER_POINTS = ((100, 1), (100, 8), (100, 32), (10, 32))
-BATCHING_POINTS = ((10, 8), (10, 32), (100, 8), (100, 32))
+CHECKOUT_POINTS = ((10, 8), (10, 32), (100, 1), (100, 8), (100, 32))
 # As each server is started on a port, with threads for all requests that score, wait or are
 # refused. The application is the factory of load_app.
 SERVERS = {
@@ -117,29 +118,42 @@ def servers(names: tuple[str, ...], seconds: int, rounds: int, out: Path) -> Non
 
 
 @main.command()
-@_options("results/load-batching.json")
-def batching(seconds: int, rounds: int, out: Path) -> None:
-    """match, with queued requests batched and without."""
-    from experiments.server_process import running_server
-
+@click.argument("checkouts", nargs=-1, required=True, metavar="NAME='FOLDER [OPTIONS]'...")
+@_options("results/load-checkouts.json")
+def checkouts(checkouts: tuple[str, ...], seconds: int, rounds: int, out: Path) -> None:
+    """`qtr serve -m match` of several source trees, or with several options."""
     with ExitStack() as stack:
-        urls = {
-            batch: stack.enter_context(
-                running_server(Path("/dev/null"), "-m", "match", "--batch", batch)
-            ).url
-            for batch in (256, 1)
-        }
-        write_rows(interleaved("batch", urls, BATCHING_POINTS, seconds, rounds), out)
+        urls = {}
+        for one in checkouts:
+            name, _, words = one.partition("=")
+            folder, *options = words.split()
+            urls[name] = stack.enter_context(_checkout(Path(folder), *options))
+        write_rows(interleaved("checkout", urls, CHECKOUT_POINTS, seconds, rounds), out)
+
+
+@contextmanager
+def _checkout(folder: Path, *options: str) -> Iterator[str]:
+    """The server of the package in that folder, once it prints its address."""
+    program = "from qtr_rerank.cli import main; main()"
+    command = [sys.executable, "-c", program, "serve", "--port", "0", "-m", "match", *options]
+    environment = os.environ | {"PYTHONPATH": str(folder.resolve())}
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment
+    ) as process:
+        try:
+            url = process.stdout.readline().strip() if process.stdout is not None else ""
+            if not url:
+                raise click.ClickException(f"qtr serve of {folder} did not start")
+            yield url
+        finally:
+            process.terminate()
 
 
 @main.command()
 @click.option("--index", type=click.Path(exists=True, path_type=Path))
-@click.option("--workers", default=1, show_default=True)
 @click.option("--yardstick/--no-yardstick", default=True)
 @_options("results/load.json")
-def models(
-    index: Path | None, workers: int, yardstick: bool, seconds: int, rounds: int, out: Path
-) -> None:
+def models(index: Path | None, yardstick: bool, seconds: int, rounds: int, out: Path) -> None:
     """match with new titles, with titles seen before, and by id; and a cross-encoder."""
     from experiments.server_process import running_server
 
@@ -148,7 +162,12 @@ def models(
     with ExitStack() as stack:
         new = stack.enter_context(running_server(Path("/dev/null"), *options, "--cache", "0"))
         seen = stack.enter_context(running_server(Path("/dev/null"), *options))
-        urls = {"match, titles new": new.url, "match, titles seen": seen.url}
+        both = stack.enter_context(running_server(Path("/dev/null"), *options, "--workers", "2"))
+        urls = {
+            "match, titles new": new.url,
+            "match, titles seen": seen.url,
+            "match, titles seen, 2 workers": both.url,
+        }
         if yardstick:
             command = [sys.executable, "-m", "benchmarks.load_app", "{port}"]
             urls["MiniLM-L6 int8"] = stack.enter_context(started(command))
