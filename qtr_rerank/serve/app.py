@@ -75,7 +75,7 @@ def _rerank_view(service: RerankService, metrics: Metrics, wire: Format) -> Call
         fields = g.fields
         begun = time.perf_counter()
         reranking, wire_request = wire.read(g.body)
-        headers = parse_headers(request.headers)
+        headers = parse_headers(request.headers.get)
         reranking = replace(
             reranking, timeout_ms=headers.timeout_ms, strict=headers.strict == "true"
         )

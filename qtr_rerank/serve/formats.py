@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from http import HTTPStatus
-from typing import Any, Protocol
+from typing import Any
 
 from pydantic import BaseModel, TypeAdapter
 
@@ -35,7 +36,7 @@ _TEI_RESULTS = TypeAdapter(list[TeiResult])
 _EXPONENT = re.compile(rb'(score":)(-?[0-9.]+e-?[0-9]+)')
 
 
-class Format(Protocol):
+class Format(ABC):
     """One API's wire format. `response_type` is what the OpenAPI document describes."""
 
     name: str
@@ -44,20 +45,20 @@ class Format(Protocol):
     response_type: Any
     error_type: type[BaseModel]
 
+    @abstractmethod
     def read(self, body: bytes) -> tuple[RerankRequest, Any]:
         """The request, and the wire model that `write` needs. Raises RequestError."""
-        ...
 
+    @abstractmethod
     def write(self, response: RerankResponse, wire_request: Any, request_id: str) -> bytes:
         """The response's body."""
-        ...
 
+    @abstractmethod
     def error(self, status: HTTPStatus, message: str) -> BaseModel:
         """The body of an error response."""
-        ...
 
 
-class CohereFormat:
+class CohereFormat(Format):
     """Cohere's format; version 1 is also Jina's."""
 
     request_type = CohereRequest
@@ -120,7 +121,7 @@ class CohereFormat:
         return CohereError(message=message, detail=message)
 
 
-class TeiFormat:
+class TeiFormat(Format):
     """The format of text-embeddings-inference."""
 
     name = "tei"

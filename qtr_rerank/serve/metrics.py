@@ -37,7 +37,7 @@ def forget_worker(pid: int) -> None:
     if _FOLDER in os.environ:
         from prometheus_client.multiprocess import mark_process_dead
 
-        mark_process_dead(pid)
+        mark_process_dead(pid)  # type: ignore[no-untyped-call]
 
 
 class Metrics:
@@ -125,5 +125,5 @@ class Metrics:
         from prometheus_client.multiprocess import MultiProcessCollector
 
         summed = CollectorRegistry()
-        MultiProcessCollector(summed)
+        MultiProcessCollector(summed)  # type: ignore[no-untyped-call]
         return summed

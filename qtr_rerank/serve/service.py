@@ -14,7 +14,7 @@ from http import HTTPStatus
 import numpy as np
 from numpy.typing import NDArray
 
-from qtr_rerank.rerank.kernel import first_order, reordered
+from qtr_rerank.rerank.kernel import Ranking, first_order, reordered
 from qtr_rerank.rerank.reranker import Reranker
 from qtr_rerank.runtime.manifest import IndexManifest
 from qtr_rerank.serve.admission import AdmissionQueue
@@ -90,13 +90,7 @@ class RerankService:
         limit = self.settings.timeout_ms
         deadline = arrived + min(limit, request.timeout_ms or limit) / 1000.0
         name, model = self._model(request.model)
-        if len(request.documents) > self.settings.max_documents:
-            raise RequestError(
-                HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-                f"the request has {len(request.documents):,} documents; at most "
-                f"{self.settings.max_documents:,} are allowed; send fewer, or start the server "
-                "with a larger --max-documents",
-            )
+        self._require_few(request)
         begun = time.perf_counter()
         inputs = read_documents(request, model, self.settings)
         read = time.perf_counter()
@@ -111,19 +105,10 @@ class RerankService:
         scored = time.perf_counter()
         unknown = np.zeros(len(logits), dtype=np.bool_)
         unknown[list(inputs.unknown_places)] = True
-        ranking = reordered(
-            first_order(len(logits), unreadable=unknown),
-            model.scorer,
-            logits,
-            prior=request.prior,
-        )
+        first = first_order(len(logits), unreadable=unknown)
+        ranking = reordered(first, model.scorer, logits, prior=request.prior)
         if ranking.degraded and request.strict:
-            raise RequestError(
-                HTTPStatus.GATEWAY_TIMEOUT,
-                f"{int((~np.isnan(logits)).sum())} of {int((~unknown).sum())} documents were "
-                f"scored in {(deadline - arrived) * 1000:.0f} ms; allow more time, send fewer "
-                "documents, or accept a partly scored order",
-            )
+            raise _incomplete(ranking, (deadline - arrived) * 1000.0)
         order = ranking.order
         final_logits = ranking.logits[order]
         shown = slice(request.top_n)
@@ -142,6 +127,15 @@ class RerankService:
             },
         )
 
+    def _require_few(self, request: RerankRequest) -> None:
+        if len(request.documents) > self.settings.max_documents:
+            raise RequestError(
+                HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+                f"the request has {len(request.documents):,} documents; at most "
+                f"{self.settings.max_documents:,} are allowed; send fewer, or start the server "
+                "with a larger --max-documents",
+            )
+
     def _model(self, name: str | None) -> tuple[str, ServedModel]:
         name = name or self.default
         if name not in self.models:
@@ -150,6 +144,16 @@ class RerankService:
                 f"the model {quoted(name)!r} is not served; there are {', '.join(self.models)}",
             )
         return name, self.models[name]
+
+
+def _incomplete(ranking: Ranking, milliseconds: float) -> RequestError:
+    scored = int((~np.isnan(ranking.logits)).sum())
+    return RequestError(
+        HTTPStatus.GATEWAY_TIMEOUT,
+        f"{scored} of {int((~ranking.unreadable).sum())} documents were scored in "
+        f"{milliseconds:.0f} ms; allow more time, send fewer documents, or accept a partly scored "
+        "order",
+    )
 
 
 def falling_scores(
@@ -168,7 +172,8 @@ def falling_scores(
     raised = np.rint(probabilities * _SCORE_UNITS) + steps[: len(values)]
     raised = np.maximum.accumulate(raised[::-1])[::-1]
     units = np.minimum(raised, _SCORE_UNITS) - steps[: len(values)]
-    return np.maximum(units, 0) / _SCORE_UNITS
+    scores: NDArray[np.float64] = np.maximum(units, 0) / _SCORE_UNITS
+    return scores
 
 
 def _without_nan(logits: NDArray[np.float64]) -> NDArray[np.float64]:

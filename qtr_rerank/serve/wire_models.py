@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -195,10 +195,12 @@ def parse_body(body: bytes, model: type[Body]) -> Body:
     return _validated(fields, model)
 
 
-def parse_headers(headers: Mapping[str, str]) -> RequestHeaders:
-    """This server's own headers. Raises RequestError (422)."""
+def parse_headers(header: Callable[[str], str | None]) -> RequestHeaders:
+    """This server's own headers; `header` maps a name to its value. Raises RequestError (422)."""
     names = [str(field.alias) for field in RequestHeaders.model_fields.values()]
-    return _validated({name: headers[name] for name in names if name in headers}, RequestHeaders)
+    values = {name: header(name) for name in names}
+    given = {name: value for name, value in values.items() if value is not None}
+    return _validated(given, RequestHeaders)
 
 
 def _validated(fields: Any, model: type[Body]) -> Body:
