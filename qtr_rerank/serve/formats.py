@@ -12,10 +12,10 @@ from pydantic import BaseModel, TypeAdapter
 from qtr_rerank.serve.request_errors import quoted
 from qtr_rerank.serve.service import RerankRequest, RerankResponse
 from qtr_rerank.serve.wire_models import (
-    CohereError,
+    CohereErrorBody,
     CohereRequest,
     CohereResponse,
-    TeiError,
+    TeiErrorBody,
     TeiRequest,
     TeiResult,
     parse_body,
@@ -63,7 +63,7 @@ class CohereFormat(Format):
 
     request_type = CohereRequest
     response_type = CohereResponse
-    error_type = CohereError
+    error_type = CohereErrorBody
 
     def __init__(self, version: str) -> None:
         self.name = f"cohere-v{version}"
@@ -116,9 +116,9 @@ class CohereFormat(Format):
         )
         return without_exponents(wire.model_dump_json(exclude_none=True).encode())
 
-    def error(self, status: HTTPStatus, message: str) -> CohereError:
+    def error(self, status: HTTPStatus, message: str) -> CohereErrorBody:
         # `detail` is where Jina's clients look.
-        return CohereError(message=message, detail=message)
+        return CohereErrorBody(message=message, detail=message)
 
 
 class TeiFormat(Format):
@@ -128,7 +128,7 @@ class TeiFormat(Format):
     title = "Rerank: TEI"
     request_type = TeiRequest
     response_type = list[TeiResult]
-    error_type = TeiError
+    error_type = TeiErrorBody
 
     def read(self, body: bytes) -> tuple[RerankRequest, TeiRequest]:
         wire = parse_body(body, TeiRequest)
@@ -148,8 +148,8 @@ class TeiFormat(Format):
         )
         return without_exponents(_TEI_RESULTS.dump_json(results, exclude_none=True))
 
-    def error(self, status: HTTPStatus, message: str) -> TeiError:
-        return TeiError(error=message, error_type=_TEI_ERROR_TYPES.get(status, "Backend"))
+    def error(self, status: HTTPStatus, message: str) -> TeiErrorBody:
+        return TeiErrorBody(error=message, error_type=_TEI_ERROR_TYPES.get(status, "Backend"))
 
 
 def without_exponents(body: bytes) -> bytes:

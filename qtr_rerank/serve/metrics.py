@@ -7,16 +7,17 @@ variable which prometheus_client reads when it is imported, so `share_between_wo
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
+
+from qtr_rerank.settings import metrics_folder, metrics_folder_set_to
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
-_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _DOCUMENTS = (1, 10, 33, 100, 333, 1_000, 3_333, 10_000)
 
@@ -24,17 +25,13 @@ _DOCUMENTS = (1, 10, 33, 100, 333, 1_000, 3_333, 10_000)
 @contextmanager
 def share_between_workers() -> Iterator[None]:
     """Sum the metrics of all worker processes that start meanwhile, in a temporary folder."""
-    with TemporaryDirectory(prefix="qtr-metrics-") as folder:
-        os.environ[_FOLDER] = folder
-        try:
-            yield
-        finally:
-            del os.environ[_FOLDER]
+    with TemporaryDirectory(prefix="qtr-metrics-") as folder, metrics_folder_set_to(Path(folder)):
+        yield
 
 
 def forget_worker(pid: int) -> None:
     """Drop the in-flight gauge of a worker that ended; its counters stay in the sum."""
-    if _FOLDER in os.environ:
+    if metrics_folder():
         from prometheus_client.multiprocess import mark_process_dead
 
         mark_process_dead(pid)  # type: ignore[no-untyped-call]
@@ -119,7 +116,7 @@ class Metrics:
         return generate_latest(self._all_workers())
 
     def _all_workers(self) -> CollectorRegistry:
-        if _FOLDER not in os.environ:
+        if not metrics_folder():
             return self._registry
         from prometheus_client import CollectorRegistry
         from prometheus_client.multiprocess import MultiProcessCollector

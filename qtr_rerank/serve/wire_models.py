@@ -156,14 +156,14 @@ class TeiResult(BaseModel):
     text: str | None = None
 
 
-class CohereError(BaseModel):
+class CohereErrorBody(BaseModel):
     """Error in Cohere's and (`detail`) Jina's format."""
 
     message: str
     detail: str
 
 
-class TeiError(BaseModel):
+class TeiErrorBody(BaseModel):
     """Error in TEI's format."""
 
     error: str
