@@ -6,18 +6,20 @@ import json
 import logging
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from werkzeug.test import TestResponse
 
 from qtr_rerank import Product, Reranker
@@ -370,6 +372,46 @@ def test_log_lines_repeat_little_of_a_request(caplog: pytest.LogCaptureFixture) 
     assert response.status_code == 404
     assert len(response.text) < 1_000
     assert all(len(str(vars(record))) < 2_000 for record in caplog.records)
+
+
+class FixedModel:
+    """A model whose logits are the numbers in the titles; it fails on other titles."""
+
+    name = "fixed"
+    store = None
+    scorer = LIBRARY.scorer
+    reads = LIBRARY.reads
+
+    def logits(
+        self,
+        query: str,
+        titles: Sequence[str | None],
+        positions: NDArray[np.int64] | None = None,
+        *,
+        deadline: float | None = None,
+    ) -> NDArray[np.float32]:
+        return np.array([float(title or 0) for title in titles], dtype=np.float32)
+
+
+def test_scores_fall_where_probabilities_saturate() -> None:
+    client = create_app(RerankService({"fixed": FixedModel()}, ServerSettings())).test_client()
+    logits = [900.0, -900.0, 1000.0, 0.0, 900.0, -1000.0, 30.0, -30.0]
+    content = _content(client, V2, {"query": "a", "documents": [str(one) for one in logits]})
+    assert _indices(content) == [2, 0, 4, 6, 3, 7, 1, 5]
+    scores = [one["relevance_score"] for one in content["results"]]
+    assert scores[:4] == [1.0, 0.99999999, 0.99999999, 0.99999998]
+    assert scores[-3:] == [2e-8, 1e-8, 0.0]
+
+
+def test_unexpected_error_says_where_its_reason_is(caplog: pytest.LogCaptureFixture) -> None:
+    client = create_app(RerankService({"fixed": FixedModel()}, ServerSettings())).test_client()
+    response = _post(client, TEI, {"query": "a", "texts": ["secret"]}, X_Request_Id="r-1")
+    assert response.status_code == 500
+    assert response.json == {
+        "error": "the server failed; its log has the reason under r-1",
+        "error_type": "Backend",
+    }
+    assert any(record.exc_info for record in caplog.records)
 
 
 # Lower-case letters, so that an echo is not mistaken for a word of the response.
