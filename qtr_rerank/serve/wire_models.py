@@ -121,7 +121,7 @@ class Meta(BaseModel):
     """What a client should know about the response besides the results."""
 
     api_version: ApiVersion
-    billed_units: BilledUnits = BilledUnits()
+    billed_units: BilledUnits = Field(default_factory=BilledUnits)
     degraded: bool | None = Field(
         None, description="Time ran out; documents that were not scored keep their order, last."
     )
