@@ -1,1 +1,1 @@
-"""Measure: load on the rerank server, and which WSGI server to stand it on."""
+"""Measure: a page of search, load on the rerank server, and which server to run it on."""

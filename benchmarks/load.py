@@ -144,7 +144,7 @@ def _checkout(folder: Path, *options: str) -> Iterator[str]:
 @_options("results/load.json")
 def models(index: Path | None, yardstick: bool, seconds: int, rounds: int, out: Path) -> None:
     """match with new titles, with titles seen before, and by id; and a cross-encoder."""
-    from experiments.server_process import running_server
+    from devtools.server_process import running_server
 
     rows: list[dict[str, Any]] = []
     options = ["-m", "match", *(["--index", index] if index else [])]

@@ -64,11 +64,11 @@ class Yardstick:
 def cross_encoder() -> Yardstick:
     """A cross-encoder with the shape of all-MiniLM-L6, in int8."""
     from qtr_rerank.artifact import SHIPPED
-    from qtr_rerank.export.cross_encoders import shape_graph
+    from qtr_rerank.export.cross_encoders import random_cross_encoder
     from qtr_rerank.features.wordpiece import FILE, WordPiece
 
     with tempfile.TemporaryDirectory() as folder:
-        graph = shape_graph("MiniLM-L6", "int8", Path(folder))
+        graph = random_cross_encoder("MiniLM-L6", "int8", Path(folder))
         encoder = CrossEncoder(graph, WordPiece.from_file(SHIPPED / "twin" / FILE))
     return Yardstick(encoder, Reranker.load("match"))
 

@@ -11,10 +11,10 @@ from pathlib import Path
 import click
 
 from demo.__main__ import explained, listen_options, serve_shop
+from devtools.opensearch_node.node import named_or_local_node
 from indexer.job import IndexSettings, build_index
-from qtr_rerank.opensearch.node import named_or_local_node
+from qtr_rerank.environment import opensearch_is_named
 from qtr_rerank.runtime.scorer import Scorer
-from qtr_rerank.settings import opensearch_is_named
 
 ALIAS = "qtr_demo"
 MODELS = ("twin", "match")

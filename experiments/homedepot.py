@@ -24,7 +24,6 @@ from experiments import homedepot_page, homedepot_plots
 from experiments.homedepot_measures import (
     Judged,
     Measured,
-    chances_of,
     difference,
     gains_table,
     kept,
@@ -51,10 +50,11 @@ from experiments.homedepot_steps import (
 from experiments.homedepot_students import GROUPS, OPTIONAL, Student, students
 from experiments.homedepot_times import artifact_times, rival_times
 from experiments.steps import claim, data_option, encoder_option
-from qtr_rerank.data.pair_tables import read_table
+from qtr_rerank.data.training_pairs import read_table
 from qtr_rerank.errors import QtrError
+from qtr_rerank.probability import sigmoid
 from qtr_rerank.runtime.scorer import Scorer
-from qtr_rerank.teacher.score import add_cosine
+from qtr_rerank.teacher.weak_labels import add_cosine
 
 
 @click.command()
@@ -124,7 +124,7 @@ def run(
     score_pairs(work, chosen, settings)
     judged, catalog = Judged(work / "dev.parquet"), Catalog(data, work)
     teachers, orders = _teachers(judged, work, settings, chosen)
-    teacher = judged.measure(orders["teacher"], chances_of(orders["teacher"]))
+    teacher = judged.measure(orders["teacher"], sigmoid(orders["teacher"].astype(np.float64)))
     orders["bm25"] = bm25_scores(judged, catalog, work)
     orders["random"] = np.zeros(len(judged.ids))
     measured: dict[str, Measured] = {}
@@ -174,7 +174,7 @@ def _teachers(
     measured: dict[str, Measured] = {}
     for name in TEACHERS:
         logits = _logits(work / f"{name}-dev")
-        measured[name] = judged.measure(logits, chances_of(logits))
+        measured[name] = judged.measure(logits, sigmoid(logits.astype(np.float64)))
         loss = round(teacher_notes(work, name)["held_out_loss"], 4)
         rows.append({"id": name, "held_out_loss": loss} | measured[name].figures)
         if name == chosen:
@@ -186,7 +186,7 @@ def _teachers(
         click.echo(f"+ cosines of {len(judged.ids):,} pairs by {settings.encoder}")
         add_cosine(settings.encoder, work / "dev.parquet", cosine)
     logits, weights = mixed(judged, opinions_of(work / f"{chosen}-dev", cosine), work)
-    measured["mixed"] = judged.measure(logits, chances_of(logits))
+    measured["mixed"] = judged.measure(logits, sigmoid(logits.astype(np.float64)))
     rows.append({"id": "mixed", "weights": weights} | measured["mixed"].figures)
     for row in rows:
         if row["id"] != "plain":

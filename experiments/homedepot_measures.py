@@ -10,9 +10,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from qtr_rerank.data.pair_tables import read_table, texts, with_column, write_table
-from qtr_rerank.evaluate.measures import auc, cross_fitted_line, judged_list_ndcg, rmse
-from qtr_rerank.teacher.mix import fit_mixture
+from qtr_rerank.data.training_pairs import read_table, texts, with_column, write_table
+from qtr_rerank.evaluate.pair_measures import auc, cross_fitted_line, judged_list_ndcg, rmse
+from qtr_rerank.teacher.mixture import fit_mixture
 
 RELEVANT, BEST = 2.33, 3.0
 """Relevance from which a product counts as relevant, and the highest there is."""
@@ -164,11 +164,6 @@ def opinions_of(scores: Path, cosine: Path) -> pa.Table:
     """A teacher's scored pairs with the bi-encoder's cosine beside them."""
     table = read_table(scores, ["teacher_logit", "coverage", "label"])
     return with_column(table, "cosine", read_table(cosine, ["cosine"]).column("cosine").to_numpy())
-
-
-def chances_of(logits: NDArray[np.floating]) -> Floats:
-    """Probabilities of logits."""
-    return 1.0 / (1.0 + np.exp(-np.clip(logits.astype(np.float64), -80.0, 80.0)))
 
 
 def rounded(figures: Figures) -> Figures:

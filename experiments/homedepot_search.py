@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from experiments.homedepot_measures import Judged
 from qtr_rerank.data.datasets import open_dataset
-from qtr_rerank.data.pair_tables import read_table, write_table
+from qtr_rerank.data.training_pairs import read_table, write_table
 from qtr_rerank.records import Candidate
 from qtr_rerank.retrieve.fuse import reciprocal_rank_fusion
 from qtr_rerank.retrieve.lexical_tantivy import TantivyLexical

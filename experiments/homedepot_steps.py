@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,9 +18,10 @@ import numpy as np
 from experiments import rivals
 from experiments.homedepot_students import GOLD_EPOCHS, Student, short
 from experiments.steps import QTR, Program
-from qtr_rerank.data.files import first_file
+from qtr_rerank.atomic import replacing
+from qtr_rerank.data.dataset_files import first_file
 from qtr_rerank.data.homedepot import CATALOG_FILES
-from qtr_rerank.data.pair_tables import read_table, texts, write_table
+from qtr_rerank.data.training_pairs import read_table, texts, write_table
 from qtr_rerank.errors import DataError
 
 TEACHERS = ("plain", "ebert", "stacked")
@@ -67,13 +67,14 @@ def prepare(data: Path, work: Path) -> None:
         )
     queries = work / "queries.csv"
     if not queries.exists():
-        unfinished = queries.with_name(f".{queries.name}.{os.getpid()}")
-        with unfinished.open("w", encoding="utf-8", newline="") as rows:
+        judged = texts(read_table(work / "train.parquet", ["query"]), "query")
+        with (
+            replacing(queries) as unfinished,
+            unfinished.open("w", encoding="utf-8", newline="") as rows,
+        ):
             writer = csv.writer(rows)
             writer.writerow(["query"])
-            judged = texts(read_table(work / "train.parquet", ["query"]), "query")
             writer.writerows([query] for query in dict.fromkeys(judged))
-        unfinished.replace(queries)
 
 
 def train_teachers(data: Path, work: Path, settings: HomeDepotSettings) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from experiments import rivals
-from qtr_rerank.evaluate.latency import Latency, measure_latency, measure_pair_reader
+from qtr_rerank.evaluate.latency import Latency, measure_cross_encoder, measure_latency
 from qtr_rerank.features.wordpiece import WordPiece
 from qtr_rerank.runtime.cross_encoder import CrossEncoder
 
@@ -33,7 +33,7 @@ def rival_times(exported: Path, precision: str, work: Path, seconds: float) -> d
             max_query_tokens=notes["max_query_tokens"],
             max_title_tokens=notes["max_title_tokens"],
         )
-        return measure_pair_reader(exported.name, encoder.score_texts, seconds=seconds)
+        return measure_cross_encoder(exported.name, encoder.score_texts, seconds=seconds)
 
     return _once(f"{exported.name} {precision}", work, measure)
 

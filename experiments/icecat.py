@@ -20,11 +20,11 @@ import numpy as np
 
 from experiments.whole_catalog import DEPTH, Search, measured
 from indexer.job import IndexSettings, build_index
+from qtr_rerank.data.dataset_files import first_file
 from qtr_rerank.data.datasets import open_dataset
-from qtr_rerank.data.files import first_file
 from qtr_rerank.data.icecat import CATALOG_FILES
 from qtr_rerank.data.splits import split_of
-from qtr_rerank.evaluate.measures import auc, judged_list_ndcg
+from qtr_rerank.evaluate.pair_measures import auc, judged_list_ndcg
 from qtr_rerank.records import Product
 from qtr_rerank.retrieve.lexical_tantivy import TantivyLexical
 from qtr_rerank.runtime.scorer import Scorer

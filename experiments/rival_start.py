@@ -29,10 +29,10 @@ from torch.nn.functional import pad
 from transformers import AutoModel, BertForSequenceClassification
 
 from qtr_rerank.errors import DataError, SettingsError
-from qtr_rerank.export.cross_encoders import Shape, bert_config
+from qtr_rerank.export.cross_encoders import BertSize, bert_config
 
 
-def start_rival(encoder: str, shape: Shape, dropout: float) -> Any:
+def start_rival(encoder: str, shape: BertSize, dropout: float) -> Any:
     """A BERT of `shape` with one logit, its encoder started from `encoder`'s, its head new.
 
     Raises SettingsError where the shape is larger than the encoder in any respect, DataError where
@@ -42,7 +42,7 @@ def start_rival(encoder: str, shape: Shape, dropout: float) -> Any:
     config = wide.config
     if config.model_type != "bert":
         raise DataError(f"encoder {encoder!r} is a {config.model_type!r}; expected a BERT")
-    has = Shape(
+    has = BertSize(
         config.num_hidden_layers,
         config.hidden_size,
         config.intermediate_size,
@@ -76,7 +76,7 @@ def start_rival(encoder: str, shape: Shape, dropout: float) -> Any:
     return rival
 
 
-def _sizes(shape: Shape) -> tuple[int, int, int, int]:
+def _sizes(shape: BertSize) -> tuple[int, int, int, int]:
     return shape.layers, shape.hidden, shape.intermediate, shape.heads
 
 

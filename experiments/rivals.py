@@ -30,20 +30,22 @@ from transformers import BertForSequenceClassification
 
 from experiments.rival_start import start_rival
 from qtr_rerank.cli.score import BATCH as READ_BATCH
-from qtr_rerank.data.pair_files import PairReader, PairWriter
+from qtr_rerank.data.pairs_to_score import PairReader, PairWriter
 from qtr_rerank.errors import DataError, QtrError, SettingsError
-from qtr_rerank.export.cross_encoders import SHAPES, write_graph, write_int8
+from qtr_rerank.export.cross_encoders import BERT_SIZES, write_graph, write_int8
 from qtr_rerank.features.wordpiece import WordPiece
+from qtr_rerank.probability import sigmoid
 from qtr_rerank.runtime.cross_encoder import CrossEncoder, join_pairs, special_ids
-from qtr_rerank.students.base import StudentSettings
-from qtr_rerank.students.calibrate import fit_platt
-from qtr_rerank.students.dataset import PairIds, read_pair_ids
 from qtr_rerank.students.losses import logit_mse, soft_cross_entropy
+from qtr_rerank.students.pair_ids import PairIds, read_pair_ids
+from qtr_rerank.students.platt_scaling import fit_platt
+from qtr_rerank.students.student import StudentSettings
 from qtr_rerank.teacher.encoders import autocast, device, load_tokenizer
-from qtr_rerank.teacher.loop import Batch, Training, random_batches
+from qtr_rerank.teacher.training_loop import Training, random_batches
+from qtr_rerank.torch_training import Batch
 
 NOTES = "rival.json"
-_SHAPE_OF = {shape.short: shape for shape in SHAPES.values()}
+_SHAPE_OF = {shape.short: shape for shape in BERT_SIZES.values()}
 # The smaller, the less there is to unlearn and the more to learn.
 _LEARNING_RATE_OF = {"2x128": 1e-3, "4x312": 5e-4, "6x384": 1e-4, "12x768": 5e-5}
 _SCORE_BATCH = 512
@@ -161,12 +163,11 @@ def score_rival(exported: Path, pairs: Path, out: Path, precision: str, threads:
     with PairWriter(out, reader, added=("score", "logit")) as writer:
         for batch in reader.batches(READ_BATCH):
             logits = scorer.score_pairs(batch.queries, batch.titles)
-            exponent = np.clip(-(scale * logits + bias), -80.0, 80.0)
-            chances = (1.0 / (1.0 + np.exp(exponent))).astype(np.float32)
+            probabilities = sigmoid(scale * logits + bias)
             writer.write(
                 batch,
                 {
-                    "score": [float(str(value)) for value in chances],
+                    "score": [float(str(value)) for value in probabilities],
                     "logit": [float(str(value)) for value in logits],
                 },
             )

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from experiments import sst2_page, sst2_plots
 from experiments.sst2_data import prepare
 from experiments.steps import QTR, claim, data_option, encoder_option
-from qtr_rerank.data.pair_tables import read_table, texts, write_table
+from qtr_rerank.data.training_pairs import read_table, texts, write_table
 from qtr_rerank.errors import QtrError
 from qtr_rerank.evaluate.significance import paired_randomisation
 from qtr_rerank.runtime.scorer import Scorer

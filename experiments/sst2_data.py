@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from qtr_rerank.data.pair_tables import write_table
-from qtr_rerank.data.texts import read_texts
+from qtr_rerank.data.text_lists import read_texts
+from qtr_rerank.data.training_pairs import write_table
 from qtr_rerank.errors import DataError
 
 SPLITS = ("train", "dev", "test")

@@ -20,17 +20,18 @@ from typing import Any
 import click
 import numpy as np
 
+from devtools.opensearch_node.node import named_or_local_node
+from devtools.server_process import running_server
 from experiments.icecat import development_judgments, write_qrels
-from experiments.server_process import running_server
 from experiments.steps import QTR, data_option
 from experiments.whole_catalog import DEPTH, Search, measured
 from indexer.job import IndexSettings, build_index
-from qtr_rerank.data.files import first_file
+from qtr_rerank.data.dataset_files import first_file
 from qtr_rerank.data.icecat import CATALOG_FILES
+from qtr_rerank.environment import OpenSearchSettings
 from qtr_rerank.evaluate.qrels import read_qrels
 from qtr_rerank.opensearch.api import Api
 from qtr_rerank.opensearch.install import install, remove
-from qtr_rerank.opensearch.node import named_or_local_node
 from qtr_rerank.opensearch.wiring import Wiring
 from qtr_rerank.records import Candidate, Filters
 from qtr_rerank.retrieve.client_opensearch import connect
@@ -38,7 +39,6 @@ from qtr_rerank.retrieve.fields import query_words
 from qtr_rerank.retrieve.lexical_opensearch import bm25_query
 from qtr_rerank.runtime.scorer import Scorer
 from qtr_rerank.search import SearchEngine
-from qtr_rerank.settings import OpenSearchSettings
 from qtr_rerank.trec import from_trec_id
 
 # What a page of results shows, and how often each search is timed.

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from qtr_rerank.evaluate.measure_settings import RankingSettings
 from qtr_rerank.evaluate.qrels import read_qrels
-from qtr_rerank.evaluate.ranking import evaluate_runs
+from qtr_rerank.evaluate.run_measures import evaluate_runs
 from qtr_rerank.evaluate.runs import Run
-from qtr_rerank.evaluate.settings import RankingSettings
 from qtr_rerank.records import Candidate, Ranked
 from qtr_rerank.trec import from_trec_id, trec_id
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -41,7 +42,7 @@ def main(data: Path, work: Path, out: Path, models: Path) -> None:
     QTR.step(pairs, "pairs", "judged", "homedepot", data / "homedepot", "-o", pairs)
     judged = Judged(pairs)
     catalog = Catalog(data, work)
-    orders = {"BM25, title": bm25_scores(judged, catalog, work)}
+    orders: dict[str, Any] = {"BM25, title": bm25_scores(judged, catalog, work)}
     for name in names_in(models):
         orders[name] = Scorer.load(models / name).score_pairs(judged.queries, judged.titles)
     report = {

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from qtr_rerank.errors import QtrError, SettingsError
+from qtr_rerank.errors import QtrError
 
 DEFAULT_MODELS = "twin,match"
 DEFAULT_ALIAS = "catalog"
@@ -133,8 +133,9 @@ def index(
     # Here, so that --help is quick.
     from indexer.job import IndexSettings, build_index
     from indexer.vectors import VectorSettings
+    from qtr_rerank.data.catalog_formats import parse_columns
+    from qtr_rerank.environment import Settings
     from qtr_rerank.runtime.scorer import Scorer
-    from qtr_rerank.settings import Settings
 
     settings = IndexSettings(
         catalog=catalog,
@@ -144,7 +145,7 @@ def index(
         knn_engine=knn_engine,
         alias=alias or (DEFAULT_ALIAS if engine == "opensearch" else None),
         format=format,
-        columns=dict(_column(each) for each in columns),
+        columns=parse_columns(columns),
         batch=batch,
         rejects=rejects,
         retriever=retriever,
@@ -180,13 +181,6 @@ def index(
         f"  {report.seconds:.1f} s, {encoded / report.seconds:,.0f} titles/s, "
         f"{report.bytes / 2**20:,.1f} MiB on disk"
     )
-
-
-def _column(option: str) -> tuple[str, str]:
-    field, equals, column = option.partition("=")
-    if not equals or not field or not column:
-        raise SettingsError(f"--column is {option!r}; expected FIELD=COLUMN, such as title=name")
-    return field, column
 
 
 def _models(name: str) -> list[str]:

@@ -17,14 +17,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from qtr_rerank.environment import OpenSearchSettings
 from qtr_rerank.errors import CatalogIndexError, DataError
-from qtr_rerank.opensearch.cluster import DEFAULT_PIPELINE
 from qtr_rerank.records import Product
-from qtr_rerank.retrieve.client_opensearch import connect, engine_errors
+from qtr_rerank.retrieve.client_opensearch import DEFAULT_PIPELINE, connect, engine_errors
 from qtr_rerank.retrieve.dense_opensearch import FIELD as VECTOR_FIELD
 from qtr_rerank.retrieve.dense_opensearch import KnnEngine, vector_field
 from qtr_rerank.retrieve.lexical_opensearch import document, index_body
-from qtr_rerank.settings import OpenSearchSettings
 
 if TYPE_CHECKING:
     from opensearchpy import OpenSearch

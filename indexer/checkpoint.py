@@ -11,8 +11,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from qtr_rerank.atomic import write_json
 from qtr_rerank.errors import CatalogIndexError, DataError
-from qtr_rerank.runtime.manifest import write_atomically
 
 if sys.platform != "win32":
     import fcntl
@@ -64,7 +64,7 @@ def encoded_rows(folder: Path, identity: JobIdentity) -> int:
 
 def save_checkpoint(folder: Path, identity: JobIdentity, encoded: int) -> None:
     """Record that the first `encoded` products are on the disk."""
-    write_atomically(folder / _FILE, {"job": identity.to_json(), "encoded": encoded})
+    write_json(folder / _FILE, {"job": identity.to_json(), "encoded": encoded})
 
 
 def remove_checkpoint(folder: Path) -> None:

@@ -30,14 +30,15 @@ from indexer.checkpoint import (
     save_checkpoint,
 )
 from indexer.vectors import VectorSettings, write_vectors
-from qtr_rerank.data.any_catalog import check_format, open_catalog
+from qtr_rerank.atomic import delete_unfinished, replace_folder, restore_folder
+from qtr_rerank.data.catalog_formats import check_format, open_catalog
+from qtr_rerank.environment import OpenSearchSettings
 from qtr_rerank.errors import CatalogIndexError, SettingsError
 from qtr_rerank.records import Product
 from qtr_rerank.retrieve.dense_opensearch import KnnEngine
 from qtr_rerank.retrieve.lexical_tantivy import TantivyLexical
 from qtr_rerank.runtime.manifest import DENSE, ENGINES, IndexManifest, is_index
 from qtr_rerank.runtime.title_store import TitleStoreWriter
-from qtr_rerank.settings import OpenSearchSettings
 
 
 class ProductEncoder(Protocol):
@@ -134,7 +135,7 @@ def _build(
     started: float,
 ) -> IndexReport:
     _require_retriever(settings, encoders)
-    _recover(index)
+    restore_folder(index)
     _require_replaceable(index)
     building = _building(index)
     identity = JobIdentity(
@@ -151,7 +152,9 @@ def _build(
         rejects=settings.rejects,
     )
     resumed = encoded_rows(building, identity)
-    if not resumed:
+    if resumed:
+        delete_unfinished(building)
+    else:
         shutil.rmtree(building, ignore_errors=True)
         building.mkdir(parents=True)
 
@@ -184,7 +187,7 @@ def _build(
         dense=settings.dense,
     ).save(building)
     remove_checkpoint(building)
-    _swap(building, index)
+    replace_folder(building, index)
     return IndexReport(
         index=settings.index,
         products=reader.report.good,
@@ -273,23 +276,3 @@ def _require_replaceable(index: Path) -> None:
         raise CatalogIndexError(
             f"{index} exists and is not an index; choose another place, or remove it yourself"
         )
-
-
-def _swap(building: Path, index: Path) -> None:
-    old = _old(index)
-    shutil.rmtree(old, ignore_errors=True)
-    if index.exists():
-        index.rename(old)
-    building.rename(index)
-    # A search that has the old files open keeps them until it closes.
-    shutil.rmtree(old, ignore_errors=True)
-
-
-def _recover(index: Path) -> None:
-    # Killed between the two renames of a swap: the old index is still whole.
-    if not index.exists() and is_index(_old(index)):
-        _old(index).rename(index)
-
-
-def _old(index: Path) -> Path:
-    return index.with_name(index.name + ".old")

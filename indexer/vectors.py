@@ -11,6 +11,7 @@ import faiss as typed_faiss
 import numpy as np
 from numpy.typing import NDArray
 
+from qtr_rerank.atomic import replacing
 from qtr_rerank.errors import SettingsError
 
 # FAISS's own stubs describe the C++ signatures, not those of Python.
@@ -69,9 +70,8 @@ def write_vectors(
         index.train(np.stack([np.min(lows, axis=0), np.max(highs, axis=0)]))
     for chunk in _chunks(vectors, settings.chunk):
         index.add(chunk)
-    unfinished = path.with_name(path.name + ".part")
-    faiss.write_index(index, str(unfinished))
-    unfinished.replace(path)
+    with replacing(path) as unfinished:
+        faiss.write_index(index, str(unfinished))
 
 
 def _chunks(vectors: NDArray[np.float32], size: int) -> Iterator[NDArray[np.float32]]:

@@ -19,10 +19,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from qtr_rerank.environment import Settings
 from qtr_rerank.errors import ArtifactError, SettingsError
 from qtr_rerank.features.vocabulary import VOCABULARY_FILES
-from qtr_rerank.settings import Settings
-from qtr_rerank.template import DEFAULT_READS, ProductText
+from qtr_rerank.template import DEFAULT_TEMPLATE, ProductText
 
 SCHEMA = 1
 SHIPPED = Path(__file__).parent / "models"
@@ -57,7 +57,7 @@ class ArtifactConfig:
     max_query_tokens: int
     max_title_tokens: int
     calibration: Calibration = field(default_factory=Calibration)
-    reads: str = DEFAULT_READS
+    reads: str = DEFAULT_TEMPLATE
     student: Mapping[str, Any] = field(default_factory=dict)
     training: Mapping[str, Any] = field(default_factory=dict)
     schema: int = SCHEMA

@@ -68,15 +68,6 @@ class Judgment:
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
-    """A query and a title, with a label where there is one."""
-
-    query: str
-    title: str
-    label: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Filters:
     """What a shopper ticked. Empty tuples and None mean no restriction; prices are inclusive."""
 

@@ -15,6 +15,7 @@ from types import TracebackType
 
 import numpy as np
 
+from qtr_rerank.environment import OpenSearchSettings, Settings, opensearch_is_named
 from qtr_rerank.errors import CatalogIndexError, SettingsError
 from qtr_rerank.records import Facets, Filters, Product, SearchResult
 from qtr_rerank.rerank.cascade import DEFAULT_CASCADE, StageSettings
@@ -29,7 +30,6 @@ from qtr_rerank.runtime.id_table import Positions
 from qtr_rerank.runtime.manifest import IndexManifest
 from qtr_rerank.runtime.scorer import Scorer
 from qtr_rerank.runtime.title_store import TitleStore
-from qtr_rerank.settings import OpenSearchSettings, Settings, opensearch_is_named
 
 STAGES = ("retrieve", "rerank")
 

@@ -1,4 +1,4 @@
-"""What a model reads of a product, as a template: the only copy, for trainer, indexer and server.
+"""The text that a model reads of a product, made by a template: for training, indexing, serving.
 
 ProductText("{brand} {title}").render(product) -> "Acme Garden hose 15 m"
 """
@@ -12,14 +12,14 @@ from qtr_rerank.errors import SettingsError
 from qtr_rerank.records import Product
 
 FIELDS = ("title", "brand", "category")
-DEFAULT_READS = "{title}"
+DEFAULT_TEMPLATE = "{title}"
 
 
 @dataclass(frozen=True, slots=True)
 class ProductText:
-    """A template over FIELDS. Raises SettingsError for any other field, and without the title."""
+    """A template over FIELDS. Raises SettingsError for any other field, or without the title."""
 
-    template: str = DEFAULT_READS
+    template: str = DEFAULT_TEMPLATE
 
     def __post_init__(self) -> None:
         fields = [field for _, field in _parts(self.template)]
@@ -34,13 +34,14 @@ class ProductText:
 
     @property
     def fields(self) -> tuple[str, ...]:
-        """The fields that are read, in order."""
+        """The template's fields, in order."""
         return tuple(field for _, field in _parts(self.template) if field is not None)
 
     def render(self, product: Product) -> str:
-        """The text, with white space as single spaces. A field that is empty takes the text
-        before it along (the last one that after it, too): `{title} | {category}` is the title
-        alone where there is no category.
+        """The text of a product, with runs of white space as single spaces.
+
+        The literal text before an empty field is left out (after an empty last field, also the
+        text behind it): `{title} | {category}` is the title alone without a category.
         """
         pieces: list[str] = []
         written = False
@@ -49,7 +50,7 @@ class ProductText:
                 value: str = getattr(product, field)
                 written = bool(value.strip())
                 if written:
-                    # What stood between an empty field and this one separates nothing.
+                    # After leading empty fields, the separator is left out.
                     pieces += [literal if pieces or not place else "", value]
             elif written:
                 pieces.append(literal)
@@ -57,10 +58,10 @@ class ProductText:
 
 
 def _parts(template: str) -> list[tuple[str, str | None]]:
-    """(text before a field, field), then perhaps (text at the end, None)."""
+    """(text before a field, field) for each field, then (text at the end, None), if any."""
     try:
         parts = [
-            # What stands after `:` or `!` would be lost: it is named with the field, and refused.
+            # A format after `:` or `!` becomes part of the field's name, so that it is refused.
             (text, field if not (spec or conversion) else f"{field}!{conversion}:{spec}")
             for text, field, spec, conversion in Formatter().parse(template)
         ]

@@ -1,7 +1,7 @@
-"""Search -> measure: the ids that stand in TREC run and qrels files, one form for both.
+"""Ids in TREC run and qrels files, which have no white space.
 
-TREC's columns are split at white space, so an id may hold none. `qtr search --run` writes ids
-through these functions, and `qtr evaluate` maps its qrels through the same ones: they meet.
+`qtr search --run` writes ids with these functions and `qtr evaluate` encodes its qrels with them,
+so that the ids of both match.
 """
 
 from __future__ import annotations
@@ -9,15 +9,15 @@ from __future__ import annotations
 import re
 from urllib.parse import unquote_to_bytes
 
-# White space (Unicode's), controls, the byte order mark that readers strip, lone surrogates
-# (no UTF-8), and '%' itself, so that the encoding can be undone.
+# Unicode white space, control characters, the byte order mark that readers strip, lone surrogates
+# (not valid in UTF-8), and '%' itself, so that decoding is unique.
 _UNSAFE = re.compile(r"[\s\x00-\x1f\x7f-\x9f\ufeff\ud800-\udfff%]")
-# No encoded id is a bare '%' (it would have become '%25'), so it can stand for the empty one.
+# A '%' in an id becomes '%25', so a bare '%' is free to encode the empty id.
 _EMPTY = "%"
 
 
 def trec_id(identifier: str) -> str:
-    """`identifier` as one TREC column: never empty, no white space; `from_trec_id` undoes it."""
+    """`identifier` as one TREC column: not empty, no white space; `from_trec_id` decodes it."""
     return _UNSAFE.sub(_percent, identifier) or _EMPTY
 
 
@@ -31,9 +31,9 @@ def from_trec_id(column: str) -> str:
 
 
 def trec_query_id(query: str) -> str:
-    """The id of a query that has no `qid`: the query itself, outer and repeated space dropped.
+    """The id of a query without a `qid`: the query, with runs of white space as single spaces.
 
-    Two queries that differ in more than space never share an id.
+    Two queries share an id only if they differ in white space alone.
     """
     return trec_id(" ".join(query.split()))
 

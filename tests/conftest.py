@@ -1,4 +1,4 @@
-"""Fixtures of the whole suite, once a session: a real OpenSearch node, a tiny encoder."""
+"""Fixtures and settings of the whole suite: a real OpenSearch node, a tiny encoder, two workers."""
 
 from __future__ import annotations
 
@@ -8,21 +8,56 @@ import shutil
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
+from typing import Any
+
+# Before torch is imported: two workers on two cores are several times slower where each computes
+# on two threads, and results of training then also depend on the machine.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
+from hypothesis import HealthCheck, settings
 
+from devtools.opensearch_node.node import LocalNode
+from devtools.opensearch_node.prerequisites import missing_prerequisites
 from qtr_rerank.artifact import SHIPPED
+from qtr_rerank.environment import OpenSearchSettings, Settings
 from qtr_rerank.errors import QtrError
-from qtr_rerank.opensearch.node import LocalNode
-from qtr_rerank.opensearch.tools import missing_for_a_node
 from qtr_rerank.retrieve.client_opensearch import connect, engine_errors
-from qtr_rerank.settings import OpenSearchSettings, Settings
 
 # Its assertions are shown with their values, as those of the modules named test_*.
 pytest.register_assert_rewrite("tests.lexical_contract")
 
 
-_missing_for_a_node = functools.cache(missing_for_a_node)
+# The same examples in every run, and no time limits: a test never fails by chance. To search for
+# new examples: make test PYTEST_ARGS=--hypothesis-profile=explore
+settings.register_profile(
+    "steady", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.register_profile(
+    "explore", deadline=None, max_examples=1000, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("steady")
+
+_missing_prerequisites = functools.cache(missing_prerequisites)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Two workers share no costly fixture."""
+    from tests.two_workers import GroupScheduling
+
+    return GroupScheduling(config, log)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark the tests that need a node. Workers start with the tests that take longest."""
+    for item in items:
+        if "opensearch_settings" in getattr(item, "fixturenames", ()):
+            item.add_marker("opensearch")
+    if hasattr(config, "workerinput"):
+        from tests.two_workers import place
+
+        items.sort(key=lambda item: place(item.path))
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -30,14 +65,16 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
     In a hook, not in the fixtures: pytest then says it in one line for all of them.
     """
-    fixtures = getattr(item, "fixturenames", ())
+    if item.get_closest_marker("opensearch") is None:
+        return
     given = os.environ.get("OPENSEARCH_URL")
-    if "node_tools" in fixtures or ("opensearch_settings" in fixtures and not given):
-        missing = _missing_for_a_node()
-        if missing and os.environ.get("CI") == "true" and not given:
-            pytest.fail(missing, pytrace=False)
-        if missing:
-            pytest.skip(missing)
+    if given and "node_tools" not in getattr(item, "fixturenames", ()):
+        return
+    missing = _missing_prerequisites()
+    if missing and os.environ.get("CI") == "true" and not given:
+        pytest.fail(missing, pytrace=False)
+    if missing:
+        pytest.skip(missing)
 
 
 @pytest.fixture(scope="session")
@@ -48,20 +85,20 @@ def node_tools() -> None:
 @pytest.fixture(scope="session")
 def opensearch_settings() -> Iterator[OpenSearchSettings]:
     """The node of OPENSEARCH_URL where it is set, else one started here and stopped at the end."""
-    settings = Settings.from_environment().opensearch
+    named = Settings.from_environment().opensearch
     if os.environ.get("OPENSEARCH_URL"):
-        fault = _fault_of(settings)
+        fault = _fault_of(named)
         if fault:
             pytest.fail(f"OPENSEARCH_URL is set, and {fault}", pytrace=False)
-        yield settings
+        yield named
     else:
         with LocalNode() as node:
-            yield replace(settings, url=node.url)
+            yield replace(named, url=node.url)
 
 
-def _fault_of(settings: OpenSearchSettings) -> str:
+def _fault_of(named: OpenSearchSettings) -> str:
     try:
-        with closing(connect(settings)) as client, engine_errors(settings.url):
+        with closing(connect(named)) as client, engine_errors(named.url):
             client.info()
     except QtrError as error:
         return str(error)

@@ -11,10 +11,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from flask import Flask
-from small_index import build_small_index, small_catalog
 from werkzeug.serving import make_server
 
 from qtr_rerank.records import Product
+from tests.small_index import build_small_index, small_catalog
 
 SCRIPT_ID = "x/<script>"
 SCRIPT_TITLE = '<script>alert(1)</script> Kettle & "Co" \'n'

@@ -24,7 +24,7 @@ PAIRS = st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=1, max_si
         ([0.5, 0.7], [0.3, 0.75], 0.5 * 0.2 + 0.5 * 0.05),
     ],
 )
-def test_ece_is_the_mean_gap_of_the_bins(
+def test_ece_is_mean_gap_of_bins(
     probabilities: list[float], labels: list[float], expected: float
 ) -> None:
     found = expected_calibration_error(probabilities, labels, bins=2)
@@ -60,12 +60,12 @@ def test_ece_lies_between_the_overall_gap_and_the_mean_gap_of_pairs(
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=40), st.integers(1, 20))
-def test_probabilities_that_are_the_labels_have_no_error(values: list[float], bins: int) -> None:
+def test_ece_is_zero_where_probabilities_are_the_labels(values: list[float], bins: int) -> None:
     assert expected_calibration_error(values, values, bins) == pytest.approx(0.0, abs=1e-12)
 
 
 @given(PAIRS, st.randoms())
-def test_the_order_of_the_pairs_does_not_matter(
+def test_ece_does_not_depend_on_pair_order(
     pairs: list[tuple[float, float]], chance: np.random.Generator
 ) -> None:
     shuffled = list(pairs)
@@ -86,13 +86,13 @@ def test_the_order_of_the_pairs_does_not_matter(
         ([float("nan")], [1], "expected 0 to 1"),
     ],
 )
-def test_columns_that_are_no_probabilities_are_refused(
+def test_values_outside_0_to_1_are_refused(
     probabilities: list[float], labels: list[float], message: str
 ) -> None:
     with pytest.raises(DataError, match=message):
         expected_calibration_error(probabilities, labels)
 
 
-def test_no_bins_are_refused() -> None:
+def test_zero_bins_are_refused() -> None:
     with pytest.raises(SettingsError, match="bins is 0"):
         reliability([0.5], [1.0], bins=0)

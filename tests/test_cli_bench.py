@@ -1,4 +1,4 @@
-"""`qtr bench` prints a row a model, whatever the machine's speed."""
+"""`qtr bench` on a machine of any speed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from qtr_rerank.cli import cli
 
 
-def test_each_figure_is_of_calls_that_were_made() -> None:
+def test_json_has_median_and_p95_of_every_workload() -> None:
     arguments = ["bench", "--model", "bert2dnn", "--seconds", "0.05", "--json"]
     result = CliRunner().invoke(cli, arguments, catch_exceptions=False)
     (row,) = json.loads(result.output)

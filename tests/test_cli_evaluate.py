@@ -1,4 +1,4 @@
-"""`qtr evaluate` as a user types it."""
+"""The command `qtr evaluate`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import subprocess
 import sys
 from math import log2
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -39,7 +40,7 @@ def _evaluate(folder: Path, *arguments: str) -> Result:
     )
 
 
-def _json(folder: Path, *arguments: str) -> dict[str, object]:
+def _json(folder: Path, *arguments: str) -> dict[str, Any]:
     result = _evaluate(folder, *arguments, "--json")
     assert result.exit_code == 0, result.output
     fields = json.loads(result.output)
@@ -79,7 +80,7 @@ def test_chosen_measures_and_threshold(folder: Path) -> None:
     assert fields["runs"][0]["measures_answerable"] == {"RR(rel=2)": 0.5, "P(rel=2)@1": 0.0}
 
 
-def test_the_table_shows_the_answerable_queries_alone_where_others_are_among_them(
+def test_table_has_answerable_rows_where_some_queries_are_not(
     folder: Path,
 ) -> None:
     lines = _evaluate(
@@ -89,7 +90,7 @@ def test_the_table_shows_the_answerable_queries_alone_where_others_are_among_the
     assert lines[4].split()[2] == "0.5000"
 
 
-def test_runs_of_one_name_are_told_apart_by_their_folder(folder: Path) -> None:
+def test_runs_with_same_file_name_are_shown_by_path(folder: Path) -> None:
     (folder / "other").mkdir()
     copy = folder / "other" / "bm25.trec"
     copy.write_bytes((folder / "bm25.trec").read_bytes())
@@ -139,7 +140,7 @@ def test_scores_outside_0_to_1_have_no_rmse(folder: Path) -> None:
         (["--pairs", "pairs.csv", "--label", "x", "--seed", "5"], "--seed has no meaning with"),
     ],
 )
-def test_misuse_is_explained(folder: Path, arguments: list[str], message: str) -> None:
+def test_usage_errors_are_explained(folder: Path, arguments: list[str], message: str) -> None:
     result = _evaluate(folder, *arguments)
     assert result.exit_code == 2
     assert message in result.output

@@ -1,4 +1,4 @@
-"""`qtr score` and `qtr models` as a user types them."""
+"""The commands `qtr score` and `qtr models`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from qtr_rerank.errors import ArtifactError, DataError
 from qtr_rerank.runtime.scorer import Scorer
 
 
-def test_scores_join_the_rows_they_belong_to(tmp_path: Path) -> None:
+def test_scores_are_added_to_their_rows(tmp_path: Path) -> None:
     rows = [
         {"id": str(n), "query": "usb cable" if n % 2 else "mouse", "title": f'USB cable {n}, "x"'}
         for n in range(500)
@@ -47,9 +47,7 @@ def test_scores_join_the_rows_they_belong_to(tmp_path: Path) -> None:
         ("", "empty|no columns|header"),
     ],
 )
-def test_a_file_that_is_no_pairs_is_refused_by_name(
-    tmp_path: Path, content: str, message: str
-) -> None:
+def test_file_without_pairs_is_refused(tmp_path: Path, content: str, message: str) -> None:
     (tmp_path / "bad.csv").write_text(content)
     arguments = [
         "score",
@@ -71,7 +69,7 @@ def test_models_lists_names_sizes_and_verifies() -> None:
     assert all(len(row["fingerprint"]) == 64 and row["bytes"] > 1e5 for row in rows.values())
 
 
-def test_models_refuses_a_damaged_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_models_refuses_a_damaged_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shutil.copytree(SHIPPED / "twin", tmp_path / "mine")
     with (tmp_path / "mine" / "query.onnx").open("ab") as file:
         file.write(b"x")

@@ -50,7 +50,7 @@ def test_a_query_prints_a_table(index: Path) -> None:
     assert "total" in lines[4]
 
 
-def test_titles_and_prices_stand_in_the_table(index: Path) -> None:
+def test_table_has_titles_and_prices(index: Path) -> None:
     output = done(index, "marble mug with a lid", "--stage", "retrieve").stdout
     [line] = [line for line in output.splitlines() if SPACED.id in line]
     assert SPACED.title in line
@@ -71,12 +71,12 @@ def test_a_query_prints_json(index: Path) -> None:
         assert hit["first_rank"] >= 1
 
 
-def test_a_deadline_is_told(index: Path) -> None:
+def test_table_mentions_a_missed_deadline(index: Path) -> None:
     assert "cut short by the deadline" in done(index, "mug", "--deadline-ms", 0).stdout
 
 
-def test_a_blank_query_finds_nothing(index: Path) -> None:
-    assert done(index, " ").stdout.splitlines()[0] == "nothing found"
+def test_blank_query_has_no_results(index: Path) -> None:
+    assert done(index, " ").stdout.splitlines()[0] == "no results"
     assert json.loads(done(index, "", "--json").stdout)["hits"] == []
 
 
@@ -102,7 +102,7 @@ def test_queries_become_a_run(index: Path, tmp_path: Path, stage: str) -> None:
     assert [from_trec_id(row[2]) for row in rows[:7]] == [hit["id"] for hit in first["hits"]]
 
 
-def test_more_results_than_candidates_can_be_asked_for(index: Path, tmp_path: Path) -> None:
+def test_k_above_candidates_raises_candidates(index: Path, tmp_path: Path) -> None:
     (tmp_path / "q.csv").write_text("query\nmug\n")
     out = tmp_path / "out.trec"
     done(index, "--queries", tmp_path / "q.csv", "-k", 150, "--candidates", 5, "--run", out)
@@ -154,7 +154,7 @@ def test_queries_are_read(
         ("qid,query\n7,a\n7,b\n", "line 3, column 'qid': '7' is query 'b' here and 'a' before"),
         ("query\na\n' '\n  \n", "line 4, column 'query'"),
         ("text\na\n", "no column 'query'"),
-        ("query\n", "holds no query"),
+        ("query\n", "has no query"),
         ("", "q.csv"),
     ],
 )
@@ -177,18 +177,18 @@ def test_unusable_queries_are_refused_by_name(tmp_path: Path, content: str, mess
         (["mug", "--stage", "teacher"], "--stage"),
     ],
 )
-def test_a_wrong_command_says_what_is_wrong(arguments: list[str], message: str) -> None:
+def test_usage_errors_are_explained(arguments: list[str], message: str) -> None:
     result = run("index", *arguments)
     assert result.exit_code == 2
     assert message in result.stderr
 
 
-def test_a_missing_index_is_told(tmp_path: Path) -> None:
+def test_missing_index_is_explained(tmp_path: Path) -> None:
     result = run(tmp_path, "mug")
     assert isinstance(result.exception, CatalogIndexError)
 
 
-def test_a_failed_run_leaves_nothing(index: Path, tmp_path: Path) -> None:
+def test_failed_run_leaves_no_file(index: Path, tmp_path: Path) -> None:
     (tmp_path / "q.csv").write_text("query\nmug\n")
     result = run(index, "--queries", tmp_path / "q.csv", "--run", tmp_path / "no" / "out.trec")
     assert isinstance(result.exception, QtrError)

@@ -1,4 +1,4 @@
-"""Names of public sets -> folders: the registry, fetching with checksums, and `qtr data`."""
+"""The registry of public data sets, downloads with checksums, and `qtr data`."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ def publish(folder: Path, files: dict[str, str]) -> Path:
 
 
 class QuietHandler(SimpleHTTPRequestHandler):
-    """Serves a folder and logs nothing."""
+    """Serves a folder without logging."""
 
     def log_message(self, format: str, *args: Any) -> None:
         """The requests of a test are of no interest."""
 
 
 class BreakingHandler(QuietHandler):
-    """Promises more than it sends."""
+    """Sends less than its Content-Length."""
 
     def do_GET(self) -> None:
         self.send_response(200)
@@ -56,14 +56,14 @@ class BreakingHandler(QuietHandler):
 
 @pytest.fixture
 def mirror(tmp_path: Path) -> Iterator[str]:
-    """A server of the folder `published`."""
+    """The URL of a server of the folder `published`."""
     folder = publish(tmp_path / "published", WANDS)
     yield from serve(partial(QuietHandler, directory=str(folder)))
 
 
 @pytest.fixture
 def breaking() -> Iterator[str]:
-    """A server whose answers break off."""
+    """The URL of a server whose responses are truncated."""
     yield from serve(BreakingHandler)
 
 
@@ -93,7 +93,7 @@ def qtr(*arguments: object, data_dir: Path | None = None) -> Result:
 
 
 @pytest.mark.parametrize("name", DATASETS)
-def test_every_set_says_how_it_may_be_used_and_got(name: str) -> None:
+def test_every_dataset_has_licence_and_source(name: str) -> None:
     found = DATASETS[name]
     assert found.name == name
     assert found.licence
@@ -108,21 +108,21 @@ def test_every_set_says_how_it_may_be_used_and_got(name: str) -> None:
         assert wanted & set(found.judgment_files)
 
 
-def test_an_unknown_set_is_answered_with_the_names() -> None:
+def test_unknown_dataset_error_lists_names() -> None:
     with pytest.raises(DataError, match="'amazon'; expected one of icecat, wands, esci, homedepot"):
         open_dataset("amazon", ".")
 
 
-def test_a_set_is_opened_by_name_and_folder(tmp_path: Path) -> None:
+def test_dataset_is_opened_by_name_and_folder(tmp_path: Path) -> None:
     found = open_dataset("wands", publish(tmp_path, WANDS))
     assert list(found.catalog()) == [Product("4", "chair", category="Chairs", description="soft")]
     assert found.judgments() == [Judgment("salon chair", "4", 1.0)]
     (tmp_path / "label.csv").unlink()
-    with pytest.raises(DataError, match=r"does not hold wands.*label\.csv.*qtr data get wands"):
+    with pytest.raises(DataError, match=r"does not contain wands.*label\.csv.*qtr data get wands"):
         open_dataset("wands", tmp_path)
 
 
-def test_a_set_is_fetched_whole_and_its_checksums_kept(tmp_path: Path, mirror: str) -> None:
+def test_dataset_is_downloaded_and_its_checksums_kept(tmp_path: Path, mirror: str) -> None:
     folder = tmp_path / "deep" / "wands"
     found = fetch_dataset("wands", folder, mirror=mirror)
     assert len(list(found.catalog())) == 1
@@ -135,7 +135,7 @@ def test_a_set_is_fetched_whole_and_its_checksums_kept(tmp_path: Path, mirror: s
     }
 
 
-def test_progress_ends_at_the_size_of_the_file(tmp_path: Path, mirror: str) -> None:
+def test_progress_ends_at_file_size(tmp_path: Path, mirror: str) -> None:
     seen: list[tuple[int, int | None]] = []
     fetch(
         RemoteFile(f"{mirror}/product.csv", "product.csv"),
@@ -145,7 +145,7 @@ def test_progress_ends_at_the_size_of_the_file(tmp_path: Path, mirror: str) -> N
     assert seen[-1] == (len(PRODUCTS), len(PRODUCTS))
 
 
-def test_content_that_changed_since_the_first_download_is_refused(tmp_path: Path) -> None:
+def test_content_changed_since_first_download_is_refused(tmp_path: Path) -> None:
     source = publish(tmp_path / "published", {"a.csv": "first"}) / "a.csv"
     remote, folder = RemoteFile(source.as_uri(), "a.csv"), tmp_path / "to"
     fetch(remote, folder)
@@ -156,7 +156,7 @@ def test_content_that_changed_since_the_first_download_is_refused(tmp_path: Path
     assert names(folder) == [LOCK_FILE]
 
 
-def test_content_that_is_not_the_published_one_is_refused_and_removed(tmp_path: Path) -> None:
+def test_content_with_wrong_published_checksum_is_removed(tmp_path: Path) -> None:
     source = publish(tmp_path / "published", {"a.csv": "content"}) / "a.csv"
     folder = tmp_path / "to"
     with pytest.raises(DataError, match="expected 0000"):
@@ -166,7 +166,7 @@ def test_content_that_is_not_the_published_one_is_refused_and_removed(tmp_path: 
     assert json.loads((folder / LOCK_FILE).read_text())["a.csv"]["trust"] == "published"
 
 
-def test_a_file_that_matches_is_not_fetched_again_and_a_damaged_one_is(tmp_path: Path) -> None:
+def test_only_damaged_file_is_downloaded_again(tmp_path: Path) -> None:
     source = publish(tmp_path / "published", {"a.csv": "content"}) / "a.csv"
     remote, folder = RemoteFile(source.as_uri(), "a.csv"), tmp_path / "to"
     fetch(remote, folder)
@@ -176,7 +176,7 @@ def test_a_file_that_matches_is_not_fetched_again_and_a_damaged_one_is(tmp_path:
     assert fetch(remote, folder).read_text() == "content"
 
 
-def test_one_file_is_taken_out_of_an_archive_and_nothing_else(tmp_path: Path) -> None:
+def test_only_the_named_file_is_extracted(tmp_path: Path) -> None:
     archive = tmp_path / "a.tar.gz"
     with tarfile.open(archive, "w:gz") as tar:
         for name in ("../../escape.json", "inner/wanted.json"):
@@ -188,17 +188,17 @@ def test_one_file_is_taken_out_of_an_archive_and_nothing_else(tmp_path: Path) ->
     assert fetch(remote, folder) == folder / "wanted.json"
     assert names(folder) == ["a.tar.gz", LOCK_FILE, "wanted.json"]
     assert not list(tmp_path.rglob("escape.json"))
-    with pytest.raises(DataError, match=r"holds no file other\.json"):
+    with pytest.raises(DataError, match=r"has no file other\.json"):
         fetch(RemoteFile(archive.as_uri(), "a.tar.gz", unpack="other.json"), folder)
 
 
-def test_an_archive_that_is_none_is_named(tmp_path: Path) -> None:
+def test_invalid_archive_is_named(tmp_path: Path) -> None:
     source = publish(tmp_path / "published", {"a.tar.gz": "no archive"}) / "a.tar.gz"
     with pytest.raises(DataError, match=r"a\.tar\.gz cannot be unpacked"):
         fetch(RemoteFile(source.as_uri(), "a.tar.gz", unpack="b.json"), tmp_path / "to")
 
 
-def test_addresses_that_do_not_answer_are_named(tmp_path: Path, mirror: str, breaking: str) -> None:
+def test_failing_address_is_named(tmp_path: Path, mirror: str, breaking: str) -> None:
     cases = [
         (f"{mirror}/absent.csv", "cannot be fetched: .*not found"),
         (f"{breaking}/a.csv", "a.csv.* (broke off|cannot be fetched)"),
@@ -211,7 +211,7 @@ def test_addresses_that_do_not_answer_are_named(tmp_path: Path, mirror: str, bre
         assert names(tmp_path / "to") == []
 
 
-def test_a_damaged_list_of_checksums_is_not_trusted(tmp_path: Path) -> None:
+def test_damaged_checksum_file_is_not_trusted(tmp_path: Path) -> None:
     source = publish(tmp_path, {"a.csv": "content", LOCK_FILE: "{"}) / "a.csv"
     for content in ("{", "[]", '{"a.csv": 1}'):
         (tmp_path / LOCK_FILE).write_text(content)
@@ -219,12 +219,12 @@ def test_a_damaged_list_of_checksums_is_not_trusted(tmp_path: Path) -> None:
             fetch(RemoteFile(source.as_uri(), "a.csv"), tmp_path)
 
 
-def test_home_depot_is_answered_with_how_to_get_it(tmp_path: Path) -> None:
+def test_home_depot_error_says_how_to_get_it(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"Kaggle account.*train\.csv.*into .*hd"):
         fetch_dataset("homedepot", tmp_path / "hd")
 
 
-def test_get_fetches_into_the_data_folder_once(tmp_path: Path, mirror: str) -> None:
+def test_get_downloads_into_data_folder_once(tmp_path: Path, mirror: str) -> None:
     data_dir = tmp_path / "data"
     data_dir.mkdir()
     first = qtr("data", "get", "wands", "--mirror", mirror, data_dir=data_dir)
@@ -232,7 +232,7 @@ def test_get_fetches_into_the_data_folder_once(tmp_path: Path, mirror: str) -> N
     assert "label.csv: 0.0 of 0.0 MB" in first.stderr
     assert f"{data_dir / 'wands' / 'product.csv'}: 1 products, 0 rows set aside" in first.stdout
     again = qtr("data", "get", "wands", data_dir=data_dir)
-    assert "already holds wands" in again.stderr
+    assert "already contains wands" in again.stderr
     assert again.stdout == first.stdout
     listed = qtr("data", "list", data_dir=data_dir)
     assert str(data_dir / "wands") in listed.stdout
@@ -257,13 +257,13 @@ def test_check_shows_the_first_product_and_the_bad_rows(tmp_path: Path) -> None:
     assert json.loads(rejects.read_text())["line"] == 3
 
 
-def test_check_of_what_is_no_catalog_is_an_error(tmp_path: Path) -> None:
+def test_check_of_a_file_that_is_not_a_catalog_fails(tmp_path: Path) -> None:
     path = tmp_path / "c.csv"
     path.write_text("code\n1\n")
     assert isinstance(qtr("data", "check", path).exception, DataError)
 
 
-def test_sample_prints_what_it_wrote(tmp_path: Path) -> None:
+def test_sample_prints_written_files(tmp_path: Path) -> None:
     result = qtr("sample", tmp_path / "sample")
     assert result.exit_code == 0
     paths = [Path(line) for line in result.stdout.splitlines()]

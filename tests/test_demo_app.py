@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from demo_fixtures import BARE_ID, SCRIPT_ID, build_shop_index, shop_catalog
 from flask.testing import FlaskClient
 
 from demo import create_app
@@ -24,6 +23,7 @@ from demo.pictures import picture_for
 from qtr_rerank.errors import CatalogIndexError, EngineUnavailableError, UnknownIdError
 from qtr_rerank.records import Facets, FacetValue, Filters, Product, Ranked, SearchResult
 from qtr_rerank.runtime.manifest import IndexManifest
+from tests.demo_fixtures import BARE_ID, SCRIPT_ID, build_shop_index, shop_catalog
 
 ROOT = Path(__file__).resolve().parent.parent
 

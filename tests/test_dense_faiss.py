@@ -144,7 +144,7 @@ def test_int8_finds_nearly_the_same_ten(tmp_path: Path) -> None:
     """Of wide vectors, as a twin's: few near each other, and all numbers small."""
     vectors, queries = unit_vectors(3000, 192), unit_vectors(50, 192, seed=8)
     for numbers in ("float32", "int8"):
-        write_vectors(tmp_path / numbers, vectors, VectorSettings(numbers=numbers))  # type: ignore[arg-type]
+        write_vectors(tmp_path / numbers, vectors, VectorSettings(numbers=numbers))
     whole, coded = FaissDense.open(tmp_path / "float32"), FaissDense.open(tmp_path / "int8")
     shared = [
         len(

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from indexer.bulk import TitleVectors, bulk_load
 from indexer.job import IndexSettings, build_index
 from indexer.vectors import write_vectors
+from qtr_rerank.environment import OpenSearchSettings
 from qtr_rerank.errors import CatalogIndexError, SettingsError
 from qtr_rerank.records import Filters, Product
 from qtr_rerank.retrieve.client_opensearch import connect
@@ -25,7 +26,6 @@ from qtr_rerank.retrieve.schema import DenseIndex
 from qtr_rerank.runtime.scorer import Scorer
 from qtr_rerank.runtime.title_store import TitleStore, TitleStoreWriter
 from qtr_rerank.search import SearchEngine
-from qtr_rerank.settings import OpenSearchSettings
 from tests.small_index import MODELS, small_catalog, write_catalog
 
 COUNT, DIMENSION = 300, 16
@@ -34,7 +34,7 @@ BRANDS = ("Arctis", "Boreal", "Corvus")
 
 def _vectors() -> NDArray[np.float32]:
     drawn = np.random.default_rng(7).standard_normal((COUNT, DIMENSION))
-    unit = drawn / np.linalg.norm(drawn, axis=1, keepdims=True)
+    unit: NDArray[np.float64] = drawn / np.linalg.norm(drawn, axis=1, keepdims=True)
     unit[5] = unit[3] = unit[4]  # ties
     return unit.astype(np.float32)
 
@@ -46,7 +46,9 @@ PRODUCTS = [
 ]
 
 
-@pytest.fixture(scope="module", params=["faiss", "opensearch"])
+@pytest.fixture(
+    scope="module", params=["faiss", pytest.param("opensearch", marks=pytest.mark.opensearch)]
+)
 def dense(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[DenseIndex]:

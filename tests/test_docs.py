@@ -1,13 +1,14 @@
-"""Every command of the pages in docs/ that are walked through, run as it stands.
+"""Runs the commands of pages in docs/, and compares the pages' figures with results/.
 
-Blocks of one page run in one shell and one folder. Only addresses are replaced (the test's node and
-free ports), and what installs packages is left out: the test's environment has them, and
-test_packaging.py installs the wheel.
+The blocks of a page run in one shell and one folder. Only addresses are replaced (by the test's
+node and free ports), and package installations are left out: the test environment has the
+packages, and test_packaging.py installs the wheel.
 """
 
 from __future__ import annotations
 
 import os
+import random
 import re
 import shutil
 import socket
@@ -18,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from experiments.tables import between_marks, load_table, two_ways_table
-from qtr_rerank.settings import OpenSearchSettings
+from qtr_rerank.environment import OpenSearchSettings
 from tests.test_serve_clients import client_python
 
 ROOT = Path(__file__).parent.parent
@@ -30,13 +31,22 @@ def _blocks(page: str) -> list[tuple[str, str]]:
     return BLOCK.findall((ROOT / "docs" / f"{page}.md").read_text())
 
 
-def _free_port() -> str:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        return str(taken.getsockname()[1])
+def _free_ports(count: int) -> list[str]:
+    """Ports below those that the system gives to clients and to servers on port 0."""
+    ports = random.sample(range(20_000, 32_000), count * 10)
+    return [str(port) for port in ports if _is_free(port)][:count]
+
+
+def _is_free(port: int) -> bool:
+    try:
+        socket.create_server(("127.0.0.1", port)).close()
+    except OSError:
+        return False
+    return True
 
 
 def _script(page: str, url: str, folder: Path) -> str:
-    """One shell script of all blocks; Python runs from files, in the page's own order."""
+    """One shell script of all blocks of a page, in order; Python blocks run from files."""
     lines = [
         "set -euo pipefail",
         "trap 'code=$?; kill $(jobs -p) 2>/dev/null || true; exit $code' EXIT",
@@ -49,19 +59,23 @@ def _script(page: str, url: str, folder: Path) -> str:
         file = folder / f"block{number}.py"
         program = "python"
         if kind == "python":
-            # What an earlier block of the page has made is there in the next, as for a reader.
+            # A Python block sees the names of the earlier blocks, as for a reader.
             python.append(text)
             text = "\n".join(python)
         else:
             program = str(client_python("cohere" if kind.endswith("client") else "frameworks"))
         file.write_text(text)
         lines.append(f"{program} {file}")
-    script = "\n".join(lines).replace("http://127.0.0.1:9200", url)
-    for port in ("8123", "8124", "8125"):
-        free = _free_port()
-        script = script.replace(port, free)
-        for file in folder.glob("block*.py"):
-            file.write_text(file.read_text().replace(port, free))
+    ports = dict(zip(("8123", "8124", "8125"), _free_ports(3), strict=True))
+
+    def moved(text: str) -> str:
+        # In one pass: a new port may hold another's digits.
+        text = re.sub(r"\b812[345]\b", lambda port: ports[port[0]], text)
+        return text.replace("http://127.0.0.1:9200", url)
+
+    for file in folder.glob("block*.py"):
+        file.write_text(moved(file.read_text()))
+    script = moved("\n".join(lines))
     # A server listens where no option says: on the port that stands for 8123.
     first = re.search(r"localhost:(\d+)", script)
     if first is not None:
@@ -70,7 +84,7 @@ def _script(page: str, url: str, folder: Path) -> str:
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_every_command_of_a_page_works(
+def test_commands_of_a_page_work(
     page: str, opensearch_settings: OpenSearchSettings, tmp_path: Path
 ) -> None:
     commands = tmp_path / "bin"
@@ -97,7 +111,7 @@ def test_every_command_of_a_page_works(
         )
 
 
-def test_the_pages_show_the_figures_in_results() -> None:
+def test_pages_show_the_figures_in_results() -> None:
     for page, mark, table in (
         ("opensearch", "two ways", two_ways_table()),
         ("production", "load", load_table()),

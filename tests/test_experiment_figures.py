@@ -14,7 +14,7 @@ from click.testing import CliRunner
 
 from experiments import cascade, icecat, zero_shot
 from qtr_rerank.data.splits import split_of
-from qtr_rerank.evaluate.measures import auc
+from qtr_rerank.evaluate.pair_measures import auc
 from qtr_rerank.runtime.scorer import Scorer
 from tests.small_index import small_catalog
 

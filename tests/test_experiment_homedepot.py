@@ -41,9 +41,9 @@ from experiments.homedepot_steps import (  # noqa: E402
 from experiments.homedepot_students import SIZES, Student, students  # noqa: E402
 from experiments.tables import END  # noqa: E402
 from qtr_rerank.artifact import SHIPPED  # noqa: E402
-from qtr_rerank.data.pair_tables import read_table, texts, write_table  # noqa: E402
+from qtr_rerank.data.training_pairs import read_table, texts, write_table  # noqa: E402
 from qtr_rerank.errors import DataError  # noqa: E402
-from qtr_rerank.evaluate.measures import auc  # noqa: E402
+from qtr_rerank.evaluate.pair_measures import auc  # noqa: E402
 
 KINDS = ["small", "large", "red", "blue", "steel", "oak", "brass", "garden", "folding", "flat"]
 KINDS += ["round", "heavy", "light", "copper", "white", "black", "indoor", "short", "tall", "deep"]
@@ -66,7 +66,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "homedepot" / "products.csv").write_text(
         "product_uid,product_title\n" + "".join(rows)
     )
-    judged = []
+    judged: list[str] = []
     for number, name in enumerate(names):
         # The thing itself, and another of its kind or one of another.
         first = number // len(KINDS) * len(KINDS)

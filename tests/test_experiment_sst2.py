@@ -33,15 +33,15 @@ from experiments.sst2_data import (  # noqa: E402
 )
 from experiments.tables import END  # noqa: E402
 from qtr_rerank.artifact import SHIPPED  # noqa: E402
-from qtr_rerank.data.pair_tables import read_table, texts, with_column, write_table  # noqa: E402
+from qtr_rerank.data.training_pairs import read_table, texts, with_column, write_table  # noqa: E402
 from qtr_rerank.errors import DataError  # noqa: E402
 from qtr_rerank.export.to_onnx import export_student  # noqa: E402
 from qtr_rerank.runtime.scorer import Scorer  # noqa: E402
 from qtr_rerank.students.bert2dnn import Bert2DnnSettings  # noqa: E402
 from qtr_rerank.students.bert_bilstm import BertBiLstmSettings  # noqa: E402
 from qtr_rerank.students.configurations import DistillSettings  # noqa: E402
-from qtr_rerank.students.train import distill  # noqa: E402
-from qtr_rerank.students.twinbert import TwinSettings  # noqa: E402
+from qtr_rerank.students.distill import distill  # noqa: E402
+from qtr_rerank.students.twin import TwinSettings  # noqa: E402
 
 GOOD, BAD = ["fine", "great", "lovely", "moving"], ["dull", "awful", "tedious", "silly"]
 THINGS = ["film", "plot", "score", "cast", "story", "ending", "scene", "script"]

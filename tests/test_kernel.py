@@ -72,7 +72,8 @@ def hits_of(ranking: Ranking, limit: int | None = None) -> list[Ranked]:
 
 
 def order(count: int, *stages: Stage) -> list[int]:
-    return rank("q", given_order(count), stages).order.tolist()
+    places: list[int] = rank("q", given_order(count), stages).order.tolist()
+    return places
 
 
 def test_without_stages_the_order_is_that_of_retrieval() -> None:

@@ -13,6 +13,7 @@ from uuid import uuid4
 import pytest
 
 from indexer.bulk import FailedProduct, bulk_load
+from qtr_rerank.environment import OpenSearchSettings
 from qtr_rerank.errors import (
     CatalogIndexError,
     DataError,
@@ -22,7 +23,6 @@ from qtr_rerank.errors import (
 from qtr_rerank.records import Product
 from qtr_rerank.retrieve.client_opensearch import connect
 from qtr_rerank.retrieve.lexical_opensearch import OpenSearchLexical
-from qtr_rerank.settings import OpenSearchSettings
 from tests.lexical_contract import SHOP, Build, LexicalContract
 
 MUGS = tuple(Product(id=f"mug-{n}", title=f"mug number {n}") for n in range(3))

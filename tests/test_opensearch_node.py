@@ -15,13 +15,14 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from devtools.opensearch_node.assemble import assemble, home_in
+from devtools.opensearch_node.launch import NodeSettings
+from devtools.opensearch_node.node import LocalNode
+from qtr_rerank.environment import OpenSearchSettings
 from qtr_rerank.errors import EngineUnavailableError, QtrError
-from qtr_rerank.opensearch.assemble import assemble, home_in
-from qtr_rerank.opensearch.node import LocalNode, NodeSettings
 from qtr_rerank.retrieve.client_opensearch import connect
-from qtr_rerank.settings import OpenSearchSettings
 
-NODE = [sys.executable, "-m", "qtr_rerank.opensearch.node"]
+NODE = [sys.executable, "-m", "devtools.opensearch_node"]
 HEAP = "512m"
 DEADLINE_SECONDS = 60.0
 
@@ -124,7 +125,7 @@ class TestNode:
             with closing(connect(OpenSearchSettings(url=url))) as client:
                 client.indices.create(index="kept")
                 plugins = {plugin["component"] for plugin in client.cat.plugins(format="json")}
-            with pytest.raises(QtrError, match="started already"):
+            with pytest.raises(QtrError, match="already started"):
                 node.start()
         assert not _listens(url)
         assert plugins >= {"opensearch-knn", "opensearch-ml", "opensearch-neural-search"}

@@ -24,13 +24,14 @@ from click.testing import CliRunner
 from werkzeug import Request, Response
 from werkzeug.serving import make_server
 
-from experiments.server_process import Running, running_server
+from devtools.server_process import Running, running_server
 from experiments.whole_catalog import measured
 from indexer.bulk import bulk_load
 from indexer.job import IndexSettings, build_index
 from qtr_rerank import Candidate, Product, Reranker
 from qtr_rerank.cli import cli
 from qtr_rerank.data.sample import write_sample
+from qtr_rerank.environment import OpenSearchSettings
 from qtr_rerank.errors import QtrError, SettingsError
 from qtr_rerank.opensearch.check import diagnosed
 from qtr_rerank.opensearch.wiring import (
@@ -48,7 +49,6 @@ from qtr_rerank.retrieve.fields import query_words
 from qtr_rerank.retrieve.lexical_opensearch import bm25_query
 from qtr_rerank.runtime.scorer import Scorer
 from qtr_rerank.search import SearchEngine
-from qtr_rerank.settings import OpenSearchSettings
 from tests.small_index import build_small_index
 
 KEY = "the-servers-key"

@@ -1,4 +1,4 @@
-"""What users install: the wheel, alone, in a clean environment; and what an import costs."""
+"""The wheel, installed alone in a clean environment; and which modules an import loads."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 import tomllib
-import venv
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,11 +14,14 @@ from pathlib import Path
 import pytest
 
 from qtr_rerank.cli import COMMANDS
+from tests.fresh_environment import install
+
+pytestmark = pytest.mark.installs
 
 ROOT = Path(__file__).resolve().parent.parent
 MODELS = {"twin", "match", "bert-bilstm", "bert2dnn"}
 HEAVY = ("torch", "transformers", "numpy", "onnxruntime", "faiss", "tantivy")
-# No editable install or source tree may stand in for what the wheel lacks.
+# Without these, an editable install or the source tree could hide what the wheel lacks.
 ENVIRONMENT = {
     name: value
     for name, value in os.environ.items()
@@ -36,7 +38,7 @@ def _run(*command: str | Path, cwd: Path, env: dict[str, str] | None = None) -> 
 
 
 def _loaded(code: str, candidates: tuple[str, ...]) -> list[str]:
-    """Which of the candidates a fresh interpreter has loaded after running the code."""
+    """Those of `candidates` that are in sys.modules after a new interpreter ran `code`."""
     report = f"import json, sys; print(json.dumps(sorted({set(candidates)!r} & set(sys.modules))))"
     probe = f"{code}\n{report}"
     loaded = json.loads(_run(sys.executable, "-c", probe, cwd=ROOT).splitlines()[-1])
@@ -53,7 +55,7 @@ def test_the_list_of_commands_loads_nothing_heavy() -> None:
     assert _loaded(code, HEAVY) == []
 
 
-def test_every_command_is_there() -> None:
+def test_help_lists_every_command() -> None:
     help_text = _run(
         sys.executable, "-c", "from qtr_rerank.cli import main; main()", "-h", cwd=ROOT
     )
@@ -61,7 +63,7 @@ def test_every_command_is_there() -> None:
 
 
 def test_serving_never_loads_torch() -> None:
-    """Each module that pyproject.toml keeps from torch, with all its submodules, for real."""
+    """Imports every module that pyproject.toml forbids torch, and looks at sys.modules."""
     pyproject = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     contracts = pyproject["tool"]["importlinter"]["contracts"]
     (contract,) = (each for each in contracts if "torch" in each.get("forbidden_modules", ()))
@@ -78,7 +80,7 @@ for name in {contract["source_modules"]!r}:
 
 @dataclass(frozen=True)
 class Installed:
-    """A clean environment that holds the wheel and its dependencies, and an empty folder."""
+    """A clean environment with the wheel and its dependencies, and an empty folder."""
 
     wheel: Path
     bin: Path
@@ -100,14 +102,11 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Installed:
     folder = tmp_path_factory.mktemp("clean")
-    venv.create(folder / "venv", with_pip=True)
-    binaries = folder / "venv" / "bin"
-    pip = ("-m", "pip", "install", "--quiet", "--disable-pip-version-check")
-    _run(binaries / "python", *pip, wheel, cwd=folder, env=ENVIRONMENT)
+    binaries = install(folder / "venv", wheel)
     return Installed(wheel, binaries, folder)
 
 
-def test_the_wheel_holds_the_packages_whole_and_nothing_else(wheel: Path) -> None:
+def test_wheel_contains_every_file_of_its_packages_and_nothing_else(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
     roots = {name.partition("/")[0] for name in names}
@@ -118,19 +117,21 @@ def test_the_wheel_holds_the_packages_whole_and_nothing_else(wheel: Path) -> Non
         for path in (ROOT / package).rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     }
+    assert not [name for name in names if "java" in name.lower() or "opensearch_node" in name]
     assert names >= sources, f"not in the wheel: {sorted(sources - names)}"
     assert {name.split("/")[2] for name in names if name.startswith("qtr_rerank/models/")} >= MODELS
 
 
-def test_the_installed_wheel_brings_neither_training_nor_demo(installed: Installed) -> None:
+def test_wheel_installs_neither_training_packages_nor_demo(installed: Installed) -> None:
     code = (
         "import importlib.util as u; "
-        "print([m for m in ('torch', 'transformers', 'demo', 'tests') if u.find_spec(m)])"
+        "names = ('torch', 'transformers', 'demo', 'devtools', 'tests'); "
+        "print([name for name in names if u.find_spec(name)])"
     )
     assert installed.run("python", "-c", code).strip() == "[]"
 
 
-def test_the_installed_wheel_goes_from_catalog_to_results(installed: Installed) -> None:
+def test_installed_wheel_indexes_and_searches_a_catalog(installed: Installed) -> None:
     listed = installed.run("qtr", "models")
     assert all(name in listed for name in MODELS), listed
     sample = installed.folder / "sample"
@@ -142,7 +143,7 @@ def test_the_installed_wheel_goes_from_catalog_to_results(installed: Installed) 
     assert len(answer["hits"]) == 5
 
 
-def test_the_installed_wheel_measures_a_run(installed: Installed) -> None:
+def test_installed_wheel_evaluates_a_run(installed: Installed) -> None:
     (installed.folder / "qrels.csv").write_text("query,docid,rating\nred mug,1,1\n")
     (installed.folder / "one.trec").write_text("red%20mug Q0 1 1 0.5 one\n")
     report = json.loads(

@@ -1,4 +1,4 @@
-"""Catalog files -> products: formats, mappings, prices, and rows that are set aside."""
+"""Catalog readers: formats, column mappings, prices, and rows that are set aside."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qtr_rerank.data.catalogs import ColumnMapping, read_catalog
+from qtr_rerank.data.catalog_reader import read_catalog
+from qtr_rerank.data.column_mapping import ColumnMapping
 from qtr_rerank.data.prices import parse_price
 from qtr_rerank.data.rows import BadRow
 from qtr_rerank.data.tables import Table
@@ -32,10 +33,10 @@ def write(folder: Path, name: str, content: bytes | str) -> Path:
 
 
 def set_aside(path: Path, **options: Any) -> tuple[list[str], list[BadRow]]:
-    """(ids read, rows set aside), with the end of the reading not judged."""
+    """(ids read, rows set aside), ignoring the error after too many bad rows."""
     bad: list[BadRow] = []
     reader = read_catalog(path, on_bad_row=bad.append, **options)
-    ids = []
+    ids: list[str] = []
     try:
         ids.extend(product.id for product in reader)
     except DataError:
@@ -97,7 +98,7 @@ def test_parquet_types_become_those_of_a_product(tmp_path: Path, name: str) -> N
     json.dumps(first.to_dict())
 
 
-def test_usual_names_of_columns_are_known_and_the_rest_is_kept(tmp_path: Path) -> None:
+def test_usual_column_names_are_known_and_other_columns_kept(tmp_path: Path) -> None:
     path = write(
         tmp_path,
         "c.csv",
@@ -118,7 +119,7 @@ def test_usual_names_of_columns_are_known_and_the_rest_is_kept(tmp_path: Path) -
     ]
 
 
-def test_a_mapping_wins_over_the_usual_names(tmp_path: Path) -> None:
+def test_mapping_overrides_usual_names(tmp_path: Path) -> None:
     path = write(tmp_path, "c.csv", "id,title,code,vendor\n1,long,A1,Lumo\n")
     mapping = ColumnMapping(id="code", brand="title", title="vendor")
     assert list(read_catalog(path, mapping=mapping)) == [
@@ -126,20 +127,20 @@ def test_a_mapping_wins_over_the_usual_names(tmp_path: Path) -> None:
     ]
 
 
-def test_a_field_that_two_columns_could_hold_takes_the_likelier(tmp_path: Path) -> None:
+def test_likeliest_of_two_matching_columns_wins(tmp_path: Path) -> None:
     path = write(tmp_path, "c.csv", "name,title,supplier,brand,id\nN,T,S,B,1\n")
     assert list(read_catalog(path)) == [
         Product("1", "T", "B", extra={"name": "N", "supplier": "S"})
     ]
 
 
-def test_lists_of_text_in_json_become_text(tmp_path: Path) -> None:
+def test_json_lists_of_text_become_text(tmp_path: Path) -> None:
     row = {"id": 1, "title": "t", "categories": ["Home", "Light"], "images": ["a.jpg", "b.jpg"]}
     (product,) = read_catalog(write(tmp_path, "c.jsonl", json.dumps(row)))
     assert (product.category, product.image) == ("Home / Light", "a.jpg")
 
 
-def test_attributes_are_read_from_an_object_or_its_text(tmp_path: Path) -> None:
+def test_attributes_are_read_from_json_object_or_json_text(tmp_path: Path) -> None:
     attributes = {"colour": "red", "watt": 7, "dimmable": True, "sizes": [1, 2], "none": None}
     expected = {"colour": "red", "watt": 7, "dimmable": True, "sizes": "[1, 2]"}
     text = io.StringIO()
@@ -168,7 +169,7 @@ BAD_CSV = [
 
 @pytest.mark.parametrize(("rows", "line", "column", "value", "reason"), BAD_CSV)
 @pytest.mark.parametrize("zipped", [False, True])
-def test_a_bad_row_of_csv_is_named_and_the_others_are_read(
+def test_bad_csv_row_is_reported_and_others_are_read(
     tmp_path: Path, rows: bytes, line: int, column: str, value: str, reason: str, zipped: bool
 ) -> None:
     content = b"id,title\n" + rows
@@ -205,7 +206,7 @@ BAD_JSON = [
 
 
 @pytest.mark.parametrize(("text", "column", "reason"), BAD_JSON)
-def test_a_bad_row_of_json_is_named_and_the_others_are_read(
+def test_bad_json_row_is_reported_and_others_are_read(
     tmp_path: Path, text: str, column: str, reason: str
 ) -> None:
     lines = '{"id": 1, "title": "lamp"}\n' + text + '\n{"id": 3, "title": "rug"}\n'
@@ -215,7 +216,7 @@ def test_a_bad_row_of_json_is_named_and_the_others_are_read(
     assert reason in bad[0].reason
 
 
-def test_a_row_of_a_json_array_is_named_by_the_line_it_begins_on(tmp_path: Path) -> None:
+def test_json_array_row_is_reported_by_its_first_line(tmp_path: Path) -> None:
     content = '[\n {"id": 1,\n  "title": "lamp"},\n\n {"id": "",\n  "title": "sofa"}]'
     ids, bad = set_aside(write(tmp_path, "c.json", content))
     assert (ids, [row.line for row in bad]) == (["1"], [5])
@@ -224,12 +225,12 @@ def test_a_row_of_a_json_array_is_named_by_the_line_it_begins_on(tmp_path: Path)
 @pytest.mark.parametrize(
     "content", ['[{"id": 1, "title": "lamp"}', '[{"id": 1}, {"id": }]', "[1 2", "{}"]
 )
-def test_a_json_array_that_breaks_off_is_an_error(tmp_path: Path, content: str) -> None:
+def test_truncated_json_array_is_an_error(tmp_path: Path, content: str) -> None:
     with pytest.raises(DataError, match=r"c\.json"):
         list(Table(write(tmp_path, "c.json", content)))
 
 
-def test_tab_separated_rows_written_without_quoting_are_read_as_they_are(tmp_path: Path) -> None:
+def test_tsv_without_quoting_is_read_verbatim(tmp_path: Path) -> None:
     path = write(
         tmp_path, "c.tsv", 'id\ttitle\n1\t"Masks" on a wall\n2\t17" screen\n3\t"a ""b"""\n'
     )
@@ -240,7 +241,7 @@ def test_tab_separated_rows_written_without_quoting_are_read_as_they_are(tmp_pat
     ]
 
 
-def test_all_bad_rows_are_counted_written_and_the_first_kept(tmp_path: Path) -> None:
+def test_bad_rows_are_counted_and_written_and_first_ones_kept(tmp_path: Path) -> None:
     rows = "".join(f"{n},lamp\n" for n in range(60)) + ",sofa\n" * 50
     rejects = tmp_path / "rejects.jsonl"
     reader = read_catalog(write(tmp_path, "c.csv", "id,title\n" + rows), rejects=rejects)
@@ -271,19 +272,19 @@ UNUSABLE = [
     ("c.parquet", "PAR1 not really", "Parquet"),
     ("c.csv.gz", gzip.compress(GOOD * 50)[:-12], "cannot be read"),
     ("c.csv.gz", gzip.compress(GOOD)[:12] + b"\0\0\0\0\0\0", "cannot be read"),
-    ("c.txt", "just words\n", "format of .* cannot be told"),
+    ("c.txt", "just words\n", "format of .* is not clear"),
 ]
 
 
 @pytest.mark.parametrize(("name", "content", "message"), UNUSABLE)
-def test_a_file_that_is_no_catalog_is_an_error_that_says_why(
+def test_file_that_is_not_a_catalog_raises_with_reason(
     tmp_path: Path, name: str, content: str | bytes, message: str
 ) -> None:
     with pytest.raises(DataError, match=message):
         list(read_catalog(write(tmp_path, name, content)))
 
 
-def test_missing_files_formats_and_columns_are_named(tmp_path: Path) -> None:
+def test_missing_file_format_or_column_is_named(tmp_path: Path) -> None:
     path = write(tmp_path, "c.csv", GOOD)
     with pytest.raises(DataError, match=r"absent\.csv"):
         read_catalog(tmp_path / "absent.csv")
@@ -295,7 +296,7 @@ def test_missing_files_formats_and_columns_are_named(tmp_path: Path) -> None:
         ColumnMapping(id="a", title="a")
 
 
-def test_a_mapped_column_that_no_row_of_json_has_is_an_error(tmp_path: Path) -> None:
+def test_mapped_column_missing_from_all_json_rows_is_an_error(tmp_path: Path) -> None:
     path = write(tmp_path, "c.jsonl", '{"id": 1, "title": "lamp"}\n')
     with pytest.raises(DataError, match=r"no row has the column 'maker'"):
         list(read_catalog(path, mapping=ColumnMapping(brand="maker")))
@@ -325,7 +326,7 @@ PRICES = [
 
 
 @pytest.mark.parametrize(("written", "amount", "currency"), PRICES)
-def test_prices_are_read_as_shops_write_them(
+def test_prices_are_parsed_in_the_forms_shops_use(
     written: object, amount: float | None, currency: str
 ) -> None:
     assert parse_price(written) == (amount, currency)
@@ -353,12 +354,12 @@ def test_prices_are_read_as_shops_write_them(
         (True, "expected a number"),
     ],
 )
-def test_what_is_no_price_is_refused_with_the_reason(written: object, reason: str) -> None:
+def test_invalid_price_is_refused_with_reason(written: object, reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
         parse_price(written)
 
 
-# Any text a catalog can hold: no lone surrogates, which no file can.
+# Any text but lone surrogates, which UTF-8 files cannot contain.
 TEXT = st.text(st.characters(codec="utf-8"), max_size=20)
 NAMED = TEXT.filter(lambda text: text.strip())
 NUMBER = st.floats(allow_nan=False, allow_infinity=False)
@@ -409,7 +410,7 @@ def test_products_written_as_csv_are_read_back_equal(
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.binary(max_size=12), max_size=6), st.sampled_from(["c.csv", "c.tsv", "c.jsonl"]))
-def test_no_bytes_break_the_reading_or_lose_a_row(
+def test_any_bytes_give_a_product_or_a_bad_row(
     tmp_path_factory: pytest.TempPathFactory, junk: list[bytes], name: str
 ) -> None:
     if name == "c.jsonl":

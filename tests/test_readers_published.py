@@ -1,4 +1,4 @@
-"""Public sets as their authors publish them -> products and judgments, on small rows of our own."""
+"""Readers of public data sets, on small files in the published formats."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from qtr_rerank.data.homedepot import read_homedepot, read_homedepot_judgments
 from qtr_rerank.data.icecat import read_icecat, read_icecat_judgments
 from qtr_rerank.data.judgments import read_judgments
 from qtr_rerank.data.wands import parse_features, read_wands, read_wands_judgments
+from qtr_rerank.environment import Settings
 from qtr_rerank.errors import DataError
 from qtr_rerank.records import Judgment, Product
-from qtr_rerank.settings import Settings
 
 ICECAT = {
     "id": "10",
@@ -44,7 +44,7 @@ ICECAT_PRODUCT = Product(
     "Notebook",
     109.95,
     "",
-    # Two attributes named colour: each keeps the prefix that tells them apart.
+    # Two attributes share the name colour: each keeps its prefix.
     {
         "product_type": "Notebook",
         "weight": 2.5,
@@ -70,7 +70,7 @@ def parquet(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     pytest.importorskip("pyarrow.parquet").write_table(pyarrow.Table.from_pylist(rows), path)
 
 
-def test_icecat_is_read_as_repacked(tmp_path: Path) -> None:
+def test_icecat_is_read_repacked(tmp_path: Path) -> None:
     row = {**ICECAT, "attributes": ICECAT_ATTRIBUTES}
     (tmp_path / "products.jsonl.gz").write_bytes(gzip.compress(json.dumps(row).encode()))
     assert list(read_icecat(tmp_path)) == [ICECAT_PRODUCT]
@@ -101,7 +101,7 @@ def test_icecat_rows_with_a_bad_price_are_set_aside(
     assert reason in reader.bad_rows[0].reason
 
 
-def test_icecat_has_no_category_where_the_type_is_a_count(tmp_path: Path) -> None:
+def test_icecat_category_is_empty_where_type_is_a_number(tmp_path: Path) -> None:
     row = {**ICECAT, "attributes": {"t_product_type": "1"}}
     (tmp_path / "products.jsonl").write_text(json.dumps(row))
     assert [product.category for product in read_icecat(tmp_path)] == [""]
@@ -150,7 +150,7 @@ def kaggle(folder: Path) -> None:
     )
 
 
-def test_home_depot_is_read_as_kaggle_gives_it(tmp_path: Path) -> None:
+def test_home_depot_is_read_in_kaggle_layout(tmp_path: Path) -> None:
     kaggle(tmp_path)
     reader = read_homedepot(tmp_path)
     assert list(reader) == [
@@ -173,7 +173,7 @@ def test_home_depot_is_read_as_kaggle_gives_it(tmp_path: Path) -> None:
     ]
 
 
-def test_home_depot_is_read_as_repacked(tmp_path: Path) -> None:
+def test_home_depot_is_read_repacked(tmp_path: Path) -> None:
     table(tmp_path / "products.csv", [["product_uid", "product_title"], [1, "Angle 90°"]])
     table(
         tmp_path / "judgments.csv",
@@ -186,7 +186,7 @@ def test_home_depot_is_read_as_repacked(tmp_path: Path) -> None:
     assert read_homedepot_judgments(tmp_path) == [Judgment("angle", "1", 3.0)]
 
 
-def test_a_home_depot_pair_without_a_title_is_set_aside_with_its_file(tmp_path: Path) -> None:
+def test_home_depot_pair_without_title_is_set_aside(tmp_path: Path) -> None:
     kaggle(tmp_path)
     with (tmp_path / "test.csv").open("ab") as stream:
         stream.write(b"7,100004,,chair\n")
@@ -264,13 +264,13 @@ def test_wands_is_read_as_published(tmp_path: Path) -> None:
         ("0\t0\t4\n", "3 columns where the header has 4"),
     ],
 )
-def test_a_bad_wands_label_is_named(tmp_path: Path, label: str, message: str) -> None:
+def test_bad_wands_label_is_reported(tmp_path: Path, label: str, message: str) -> None:
     wands(tmp_path, label)
     with pytest.raises(DataError, match=message):
         read_wands_judgments(tmp_path)
 
 
-def test_features_without_a_name_go_on_with_the_value_before() -> None:
+def test_feature_without_name_extends_value_before_it() -> None:
     assert parse_features("") == {}
     assert parse_features("lost|a:b:c||d:") == {"a": "b:c"}
 
@@ -314,7 +314,7 @@ def esci(folder: Path) -> None:
     )
 
 
-def test_esci_is_read_as_published_one_locale_at_a_time(tmp_path: Path) -> None:
+def test_esci_is_read_for_one_locale(tmp_path: Path) -> None:
     esci(tmp_path)
     reader = read_esci(tmp_path)
     first, second = reader
@@ -348,7 +348,7 @@ def test_esci_labels_become_ratings(
     assert [(judgment.product_id, judgment.rating) for judgment in judgments] == expected
 
 
-def test_esci_settings_that_are_unknown_are_named(tmp_path: Path) -> None:
+def test_unknown_esci_settings_are_named(tmp_path: Path) -> None:
     esci(tmp_path)
     with pytest.raises(DataError, match="locale is 'uk'; expected one of us, es, jp"):
         read_esci(tmp_path, locale="uk")
@@ -369,10 +369,10 @@ def test_esci_settings_that_are_unknown_are_named(tmp_path: Path) -> None:
         read_esci_judgments,
     ],
 )
-def test_an_empty_folder_is_told_what_it_should_hold(
+def test_empty_folder_error_lists_expected_files(
     tmp_path: Path, read: Callable[[Path], object]
 ) -> None:
-    with pytest.raises(DataError, match=r"holds none of .*(csv|json|parquet)"):
+    with pytest.raises(DataError, match=r"has none of .*(csv|json|parquet)"):
         read(tmp_path)
 
 
@@ -385,7 +385,7 @@ def test_an_empty_folder_is_told_what_it_should_hold(
         "id,product_uid,search_term,relevance\n70,1,lamp,3\n71,2,sofa,0.5\n",
     ],
 )
-def test_judgments_are_read_by_their_usual_columns(tmp_path: Path, content: str) -> None:
+def test_judgments_are_read_by_usual_column_names(tmp_path: Path, content: str) -> None:
     path = tmp_path / "judgments.csv"
     path.write_text(content)
     assert read_judgments(path) == [Judgment("lamp", "1", 3.0), Judgment("sofa", "2", 0.5)]
@@ -395,7 +395,7 @@ def test_judgments_are_read_by_their_usual_columns(tmp_path: Path, content: str)
     ("content", "message"),
     [
         ("query,docid\nlamp,1\n", r"no column for rating .*\['query', 'docid'\]"),
-        ("query,docid,rating\n", "holds no judgments"),
+        ("query,docid,rating\n", "has no judgments"),
         ("query,docid,rating\nlamp,1,high\n", "line 2, column 'rating': 'high': expected a finite"),
         ("query,docid,rating\nlamp,1,nan\n", "line 2, column 'rating': 'nan': expected a finite"),
         ("query,docid,rating\nlamp,1,\n", "line 2, column 'rating': ''"),
@@ -406,9 +406,7 @@ def test_judgments_are_read_by_their_usual_columns(tmp_path: Path, content: str)
         ("query,docid,rating\nlamp,1,2\nlamp,1,3\n", "line 3.*was rated 2.0 in line 2"),
     ],
 )
-def test_a_bad_judgment_is_an_error_that_names_it(
-    tmp_path: Path, content: str, message: str
-) -> None:
+def test_bad_judgment_raises_with_its_line(tmp_path: Path, content: str, message: str) -> None:
     path = tmp_path / "judgments.csv"
     path.write_text(content)
     with pytest.raises(DataError, match=message) as error:
@@ -416,10 +414,10 @@ def test_a_bad_judgment_is_an_error_that_names_it(
     assert str(path) in str(error.value)
 
 
-def test_the_real_icecat_reads_whole() -> None:
+def test_real_icecat_has_no_bad_rows() -> None:
     data_dir = Settings.from_environment().data_dir
     if data_dir is None or not (data_dir / "icecat").is_dir():
-        pytest.skip("QTR_DATA_DIR holds no icecat: the real catalog was not read")
+        pytest.skip("QTR_DATA_DIR has no icecat: the real catalog was not read")
     reader = read_icecat(data_dir / "icecat")
     ids = {product.id for product in reader}
     assert (len(ids), reader.report.bad) == (19_406, 0)

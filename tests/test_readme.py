@@ -1,4 +1,4 @@
-"""The README says what was measured, and its commands are the program's."""
+"""The README's figures match results/, and its commands and Python blocks run."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```(sh|python)\n(.*?)```", README, flags=re.DOTALL)
 
 
-def test_every_figure_is_a_row_of_results() -> None:
+def test_readme_figures_match_results() -> None:
     shown = README.partition(START)[2].partition(END)[0]
     assert shown.strip() == figures().strip(), "run experiments/tables.py"
     results = (ROOT / "results" / "README.md").read_text(encoding="utf-8")
@@ -25,9 +25,7 @@ def test_every_figure_is_a_row_of_results() -> None:
     assert shown.strip() == cascades().strip(), "run experiments/tables.py"
 
 
-def test_the_shell_commands_do_what_the_readme_says(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_readme_shell_commands_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "pairs.csv").write_text(
         "query,title,relevance\nusb cable,USB-C cable,3\nusb cable,Phone case,1\n"
@@ -40,9 +38,9 @@ def test_the_shell_commands_do_what_the_readme_says(
         if "shop/os" in words:
             continue  # needs a node: tests/test_docs.py and test_lexical_opensearch.py
         if words[1] in {"serve", "opensearch"}:
-            continue  # a server that stays: tests/test_docs.py runs these, with a node
+            continue  # long-running: tests/test_docs.py runs these, with a node
         if words[1] == "train" or "--models" in words:
-            continue  # takes an encoder and an hour: tests/test_recipe.py trains a tiny one
+            continue  # needs an encoder and an hour: tests/test_recipe.py trains a tiny one
         command = words[1:] if words[0] == "qtr" else ["index", *words[3:]]
         result = CliRunner().invoke(cli, command, catch_exceptions=False)
         assert result.exit_code == 0, f"{line}: {result.output}"
@@ -52,7 +50,7 @@ def test_the_shell_commands_do_what_the_readme_says(
         exec(compile(block, "README.md", "exec"), {})
 
 
-def test_every_command_of_the_program_has_help() -> None:
+def test_every_command_has_help() -> None:
     assert isinstance(cli, Group)
     for name in cli.list_commands(None):  # type: ignore[arg-type]
         result = CliRunner().invoke(cli, [name, "--help"], catch_exceptions=False)

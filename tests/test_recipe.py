@@ -15,8 +15,8 @@ from click.testing import CliRunner, Result
 
 from qtr_rerank.artifact import Artifact
 from qtr_rerank.cli import cli
-from qtr_rerank.data.pair_tables import read_table, texts
 from qtr_rerank.data.splits import query_key
+from qtr_rerank.data.training_pairs import read_table, texts
 from qtr_rerank.errors import DataError, QtrError, SettingsError
 from qtr_rerank.records import Judgment, Product
 from qtr_rerank.rerank.cascade import StageSettings
@@ -234,7 +234,7 @@ def test_faults_are_said_before_anything_is_trained(encoder: str, tmp_path: Path
         (DataError, [catalog, *out[:2], "--out", tmp_path / "mine"], "is not empty"),
         (DataError, [catalog, "--encoder", tmp_path / "none", *out[2:]], "none"),
         (SettingsError, [catalog, *out, "--size", "huge"], "small, medium, large"),
-        (SettingsError, [catalog, *out, "--students", "bert"], "no student is called 'bert'"),
+        (SettingsError, [catalog, *out, "--students", "bert"], "there is no student 'bert'"),
         (SettingsError, [catalog, *out, "--reads", "{brand}"], "lacks the title"),
         (SettingsError, [catalog, *out, "--set", "bert2dnn.nose=1"], "no field 'nose'"),
     ]

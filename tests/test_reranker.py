@@ -248,7 +248,7 @@ def test_blending_is_a_permutation_with_scores_from_0_to_1(
 
 
 def test_a_blend_is_the_weighted_mean_of_probability_and_signal() -> None:
-    documents = [
+    documents: list[Any] = [
         {"title": "Phone case", "bm25": 10.0},
         {"title": "Garden hose", "bm25": 30.0},
         Product(id="p", title="Mug", extra={"bm25": 20}),
@@ -314,7 +314,7 @@ def test_past_its_time_the_order_given_is_kept_and_said_to_be(reranker: Reranker
 @pytest.mark.parametrize(
     "settings", [{"timeout_ms": -1}, {"timeout_ms": float("nan")}, {"min_score": 1.5}]
 )
-def test_settings_without_meaning_are_refused(settings: dict[str, float]) -> None:
+def test_settings_without_meaning_are_refused(settings: dict[str, Any]) -> None:
     with pytest.raises(SettingsError):
         MATCH.rerank("mug", ["Mug"], **settings)
 

@@ -18,7 +18,7 @@ from hypothesis.extra import numpy as arrays
 
 from qtr_rerank.artifact import SHIPPED
 from qtr_rerank.cli import cli
-from qtr_rerank.data.pair_tables import read_table, write_table
+from qtr_rerank.data.training_pairs import read_table, write_table
 from qtr_rerank.errors import SettingsError
 from qtr_rerank.evaluate.latency import Latency, Milliseconds, speedups
 from qtr_rerank.features.wordpiece import FILE, WordPiece
@@ -30,9 +30,9 @@ transformers = pytest.importorskip("transformers")
 from experiments import rivals  # noqa: E402
 from experiments.rival_start import start_rival  # noqa: E402
 from experiments.tables import beside_rivals  # noqa: E402
-from qtr_rerank.export.cross_encoders import SHAPES, Shape, shape_graph  # noqa: E402
+from qtr_rerank.export.cross_encoders import BERT_SIZES, BertSize, random_cross_encoder  # noqa: E402
 
-WIDE = Shape(layers=3, hidden=144, intermediate=520, heads=4)
+WIDE = BertSize(layers=3, hidden=144, intermediate=520, heads=4)
 THINGS = ["hose", "kettle", "lamp", "phone", "case", "shoe", "desk", "mug"]
 TOKENIZER = sorted(SHIPPED.glob(f"*/{FILE}"))[0]
 IDS = arrays.arrays(np.int32, (3, 5), elements=st.integers(5, 99))
@@ -123,7 +123,7 @@ def test_a_rival_as_large_as_its_encoder_computes_the_same(encoder: str) -> None
 
 
 def test_a_smaller_rival_tells_tokens_apart_as_its_encoder_does(encoder: str) -> None:
-    rival = start_rival(encoder, SHAPES["TinyBERT-2L-128"], dropout=0.0).eval()
+    rival = start_rival(encoder, BERT_SIZES["TinyBERT-2L-128"], dropout=0.0).eval()
     wide = transformers.AutoModel.from_pretrained(encoder).eval()
     ids = torch.randint(5, 999, (60, 1))
     with torch.no_grad():
@@ -135,7 +135,7 @@ def test_a_smaller_rival_tells_tokens_apart_as_its_encoder_does(encoder: str) ->
 
 def test_a_rival_larger_than_its_encoder_is_refused(encoder: str) -> None:
     with pytest.raises(SettingsError, match=r"hidden=312.*larger than the encoder.*hidden=144"):
-        start_rival(encoder, SHAPES["TinyBERT-4L-312"], dropout=0.0)
+        start_rival(encoder, BERT_SIZES["TinyBERT-4L-312"], dropout=0.0)
 
 
 def test_a_rival_learns_exports_and_scores_a_table(
@@ -187,12 +187,12 @@ def _check_parity(rival: Path, exported: Path, pairs: Path) -> None:
 
 def test_an_unknown_shape_lists_the_shapes(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"'BERT-Huge'.*BERT-Base.*TinyBERT-2L-128"):
-        shape_graph("BERT-Huge", "fp32", tmp_path)
+        random_cross_encoder("BERT-Huge", "fp32", tmp_path)
 
 
 def test_bench_sets_the_students_beside_a_shape(tmp_path: Path) -> None:
     arguments = ["bench", "--model", "bert2dnn", "--seconds", "0.05", "--rivals", "--work"]
-    arguments += [str(tmp_path), "--shape", "TinyBERT-2L-128", "--shape", "TinyBERT-4L-312"]
+    arguments += [str(tmp_path), "--rival", "TinyBERT-2L-128", "--rival", "TinyBERT-4L-312"]
     result = CliRunner().invoke(cli, [*arguments, "--json"], catch_exceptions=False)
     rows = {row["model"]: row for row in json.loads(result.stdout)}
     assert list(rows) == [
@@ -213,7 +213,7 @@ def test_bench_sets_the_students_beside_a_shape(tmp_path: Path) -> None:
     assert len(table.splitlines()) == 2 + len(rows)
     made = {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
     result = CliRunner().invoke(cli, arguments, catch_exceptions=False)
-    assert "times less than TinyBERT-4L-312" in result.stdout
+    assert "speedup over TinyBERT-4L-312" in result.stdout
     assert {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == made
 
 

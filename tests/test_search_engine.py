@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from indexer.job import IndexSettings, build_index
+from qtr_rerank.environment import OpenSearchSettings
 from qtr_rerank.errors import (
     ArtifactError,
     CatalogIndexError,
@@ -27,7 +28,6 @@ from qtr_rerank.rerank.cascade import StageSettings
 from qtr_rerank.rerank.reranker import Reranker
 from qtr_rerank.runtime.scorer import Scorer
 from qtr_rerank.search import RetrievalSettings, SearchEngine
-from qtr_rerank.settings import OpenSearchSettings
 from tests.small_index import MODELS, build_small_index, small_catalog, write_catalog
 
 PRODUCTS = small_catalog(600)

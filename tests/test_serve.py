@@ -23,12 +23,12 @@ from numpy.typing import NDArray
 from werkzeug.test import TestResponse
 
 from qtr_rerank import Product, Reranker
+from qtr_rerank.environment import api_keys_from
 from qtr_rerank.errors import CatalogIndexError, SettingsError
 from qtr_rerank.serve.app import create_app
 from qtr_rerank.serve.formats import FORMATS
 from qtr_rerank.serve.server_settings import ServerSettings
 from qtr_rerank.serve.service import RerankResponse, RerankService
-from qtr_rerank.settings import api_keys_from
 from tests.small_index import build_small_index
 
 QUERY = "garden hose"
@@ -563,7 +563,7 @@ def test_invalid_settings_are_refused(given: dict[str, Any]) -> None:
 
 
 @pytest.fixture
-def lines(caplog: pytest.LogCaptureFixture) -> Iterator[Any]:
+def lines(caplog: pytest.LogCaptureFixture) -> Any:
     caplog.set_level(logging.INFO, logger="qtr_rerank.serve")
     return lambda: [(r.getMessage(), r.fields) for r in caplog.records if hasattr(r, "fields")]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import logging
@@ -12,8 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from experiments.server_process import Running, running_server
+from devtools.server_process import Running, running_server
 from qtr_rerank import Reranker
+from tests.fresh_environment import install
+
+pytestmark = pytest.mark.installs
 
 ROOT = Path(__file__).parent.parent
 CALL = ROOT / "tests" / "clients" / "call.py"
@@ -63,11 +67,13 @@ def client_python(environment: str) -> Path:
     digest = hashlib.sha256(f"{packages}{sys.version}".encode()).hexdigest()[:8]
     folder = ROOT / ".cache" / f"clients-{environment}-{digest}"
     python = folder / "bin" / "python"
-    if not (folder / "installed").exists():
-        subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
-        pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        subprocess.run([*pip, *packages], check=True)
-        (folder / "installed").touch()
+    folder.parent.mkdir(exist_ok=True)
+    # test_docs.py takes it too, perhaps in another process at the same time.
+    with folder.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "installed").exists():
+            install(folder, *packages)
+            (folder / "installed").touch()
     return python
 
 

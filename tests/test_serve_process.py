@@ -26,7 +26,7 @@ import schemathesis
 from click.testing import CliRunner
 from hypothesis import HealthCheck, Phase, settings
 
-from experiments.server_process import Running, running_server
+from devtools.server_process import Running, running_server
 from qtr_rerank.cli import cli
 from qtr_rerank.errors import SettingsError
 from qtr_rerank.serve.app import create_app

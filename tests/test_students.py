@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,22 +22,23 @@ from qtr_rerank.runtime.scorer import Scorer
 torch = pytest.importorskip("torch", reason="training needs: pip install 'qtr-rerank[train]'")
 from safetensors.torch import save_file  # noqa: E402
 
-from qtr_rerank.export.card import model_card  # noqa: E402
+from qtr_rerank.export.model_card import model_card  # noqa: E402
 from qtr_rerank.export.to_onnx import export_student  # noqa: E402
 from qtr_rerank.students import KINDS, student_kind  # noqa: E402
-from qtr_rerank.students.base import MatchSignals, Student, TokenEmbedding  # noqa: E402
 from qtr_rerank.students.bert2dnn import Bert2DnnSettings  # noqa: E402
 from qtr_rerank.students.bert_bilstm import BertBiLstmSettings  # noqa: E402
-from qtr_rerank.students.calibrate import calibrate  # noqa: E402
 from qtr_rerank.students.configurations import CONFIGURATIONS  # noqa: E402
-from qtr_rerank.students.dataset import PairIds  # noqa: E402
+from qtr_rerank.students.layers import MatchSignals, TokenEmbedding  # noqa: E402
 from qtr_rerank.students.losses import in_batch_contrast  # noqa: E402
-from qtr_rerank.students.twinbert import TwinSettings  # noqa: E402
+from qtr_rerank.students.pair_ids import PairIds  # noqa: E402
+from qtr_rerank.students.platt_scaling import calibrate  # noqa: E402
+from qtr_rerank.students.student import Student  # noqa: E402
+from qtr_rerank.students.twin import TwinSettings  # noqa: E402
 
 ROWS = st.lists(st.integers(1, 5), max_size=7)
 
 
-def padded(rows: Sequence[list[int]]) -> torch.Tensor:
+def padded(rows: Sequence[list[int]]) -> Any:
     width = max([1, *map(len, rows)])
     return torch.tensor([row + [0] * (width - len(row)) for row in rows], dtype=torch.int32)
 
@@ -182,14 +184,14 @@ def test_the_papers_bert2dnn_divides_by_the_root_and_takes_no_query() -> None:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: TwinSettings(vocabulary="ngrams"), "'ngrams' is not for TwinSettings"),
+        (lambda: TwinSettings(vocabulary="ngrams"), "'ngrams' does not fit this TwinSettings"),
         (lambda: BertBiLstmSettings(vocabulary="triletters"), "expected wordpiece"),
         (lambda: Bert2DnnSettings(vocabulary="ngrams"), "expected wordpiece"),
         (lambda: Bert2DnnSettings(layout="papers"), "expected 'default' or 'paper'"),
         (lambda: Bert2DnnSettings(layers=()), "widths of at least 1"),
         (lambda: TwinSettings(pooling="max"), "pooling='max'; expected one of"),
         (lambda: TwinSettings(crossing="dot"), "crossing='dot'; expected one of"),
-        (lambda: TwinSettings(heads=5), "does not divide into 5 heads"),
+        (lambda: TwinSettings(heads=5), "is not divisible by heads=5"),
         (lambda: TwinSettings(downscale="none", vector=8), "set vector to that, not 8"),
     ],
 )

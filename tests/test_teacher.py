@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -12,13 +13,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qtr_rerank.data.pair_tables import read_table, write_table
+from qtr_rerank.data.training_pairs import read_table, write_table
 from qtr_rerank.errors import DataError, SettingsError, TrainingError
 
 torch = pytest.importorskip("torch", reason="training needs: pip install 'qtr-rerank[train]'")
 
 from qtr_rerank.teacher.finetune import FinetuneSettings, finetune  # noqa: E402
-from qtr_rerank.teacher.mix import Mixture, apply_mixture, fit_mixture  # noqa: E402
+from qtr_rerank.teacher.mixture import Mixture, apply_mixture, fit_mixture  # noqa: E402
 from qtr_rerank.teacher.pretrain import (  # noqa: E402
     IGNORED,
     PretrainSettings,
@@ -61,9 +62,9 @@ def test_pretraining_leaves_an_encoder_that_finetuning_starts_from(
     chance = np.random.default_rng(5)
     titles = [" ".join(chance.choice(THINGS, 4, replace=False)) for _ in range(400)]
     settings = PretrainSettings(encoder, epochs=6, batch=32, learning_rate=1e-2)
-    caplog.set_level(logging.INFO, logger="qtr_rerank.teacher.loop")
+    caplog.set_level(logging.INFO, logger="qtr_rerank.teacher.training_loop")
     folder = pretrain(titles, tmp_path / "ebert", settings)
-    losses = [record.args[2] for record in caplog.records if len(record.args) == 4]
+    losses: list[Any] = [record.args[2] for record in caplog.records if len(record.args) == 4]
     # Guessing among 30,522 tokens costs 10.3; among the eight words of these titles, 2.1.
     assert losses[-1] < 4.0
     finetune(None, [_judged(tmp_path)], tmp_path / "teacher", FinetuneSettings(str(folder)))

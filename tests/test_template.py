@@ -1,10 +1,11 @@
-"""What a model reads of a product: templates, and their way from pairs to an artifact's reader."""
+"""Templates of the text that models read, from training pairs to reranker and index."""
 
 from __future__ import annotations
 
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -14,14 +15,14 @@ from hypothesis import strategies as st
 
 from indexer.job import IndexSettings, build_index
 from qtr_rerank.artifact import SHIPPED, Artifact
-from qtr_rerank.data.any_catalog import product_texts
-from qtr_rerank.data.pair_tables import (
-    common_reads,
+from qtr_rerank.data.catalog_formats import product_texts
+from qtr_rerank.data.training_pairs import (
+    common_template,
     read_table,
-    reads_of,
+    template_of,
     texts,
     with_column,
-    with_reads,
+    with_template,
     write_table,
 )
 from qtr_rerank.errors import ArtifactError, DataError, SettingsError
@@ -29,8 +30,8 @@ from qtr_rerank.records import Judgment, Product
 from qtr_rerank.rerank.reranker import Reranker
 from qtr_rerank.runtime.scorer import Scorer
 from qtr_rerank.runtime.title_store import TitleStore
-from qtr_rerank.teacher.pairs import PairSettings
-from qtr_rerank.teacher.prepare import write_judged_pairs, write_transfer_set
+from qtr_rerank.teacher.transfer_pairs import TransferPairSettings
+from qtr_rerank.teacher.write_pairs import write_judged_pairs, write_transfer_set
 from qtr_rerank.template import FIELDS, ProductText
 from tests.small_index import small_catalog, write_catalog
 
@@ -55,9 +56,7 @@ HOSE = Product(id="1", title="Garden hose  15 m", brand="Acme", category="Garden
         ("{title}", Product("2", "{brand}"), "{brand}"),
     ],
 )
-def test_a_product_is_read_as_its_template_says(
-    template: str, product: Product, expected: str
-) -> None:
+def test_product_is_rendered_by_template(template: str, product: Product, expected: str) -> None:
     assert ProductText(template).render(product) == expected
 
 
@@ -73,13 +72,13 @@ def test_a_product_is_read_as_its_template_says(
         ("", "lacks the title"),
     ],
 )
-def test_a_template_that_cannot_be_read_is_refused(template: str, message: str) -> None:
+def test_invalid_template_is_refused(template: str, message: str) -> None:
     with pytest.raises(SettingsError, match=message):
         ProductText(template)
 
 
 @given(*[st.text(max_size=12)] * 3, st.permutations(FIELDS))
-def test_no_text_has_doubled_spaces_and_no_word_is_lost(
+def test_rendered_text_keeps_all_words_and_single_spaces(
     title: str, brand: str, category: str, order: list[str]
 ) -> None:
     template = " ".join(f"{{{field}}}" for field in order)
@@ -90,29 +89,29 @@ def test_no_text_has_doubled_spaces_and_no_word_is_lost(
     assert text == " ".join(text.split())
 
 
-def test_a_template_stays_noted_through_every_step(tmp_path: Path) -> None:
-    write_table(with_reads(pa.table({"title": ["a"]}), BRAND_FIRST), tmp_path / "pairs.parquet")
+def test_template_is_kept_in_metadata_through_every_step(tmp_path: Path) -> None:
+    write_table(with_template(pa.table({"title": ["a"]}), BRAND_FIRST), tmp_path / "pairs.parquet")
     table = read_table(tmp_path / "pairs.parquet", ["title"])
     for step in ("added", "replaced"):
         table = with_column(table.slice(0, 1), "label", [0.5])
         write_table(table, tmp_path / step / "part-00000.parquet")
-        assert reads_of(tmp_path / step) == BRAND_FIRST
+        assert template_of(tmp_path / step) == BRAND_FIRST
 
 
-def test_a_table_without_a_note_is_of_titles(tmp_path: Path) -> None:
+def test_table_without_template_has_titles_only(tmp_path: Path) -> None:
     write_table(pa.table({"title": ["a"]}), tmp_path / "old.parquet")
-    assert reads_of(tmp_path / "old.parquet") == "{title}"
+    assert template_of(tmp_path / "old.parquet") == "{title}"
 
 
-def test_files_of_two_templates_are_not_mixed(tmp_path: Path) -> None:
+def test_tables_with_different_templates_are_refused(tmp_path: Path) -> None:
     paths = [tmp_path / "one.parquet", tmp_path / "two.parquet"]
     for path, template in zip(paths, ("{title}", BRAND_FIRST), strict=True):
-        write_table(with_reads(pa.table({"title": ["a"]}), template), path)
+        write_table(with_template(pa.table({"title": ["a"]}), template), path)
     with pytest.raises(DataError, match=r"one.parquet reads '{title}'.*two.parquet reads '{brand}"):
-        common_reads(paths)
+        common_template(paths)
 
 
-def test_pairs_hold_what_the_template_reads(tmp_path: Path) -> None:
+def test_pairs_contain_the_rendered_text(tmp_path: Path) -> None:
     products = [replace(HOSE, id=str(n), title=f"Hose {n} m") for n in range(60)]
     read = product_texts(products, ProductText(BRAND_FIRST))
     judgments = [Judgment("hose", str(n), n % 3) for n in range(9)]
@@ -121,17 +120,17 @@ def test_pairs_hold_what_the_template_reads(tmp_path: Path) -> None:
         read.values(),
         ["hose"],
         tmp_path / "pairs.parquet",
-        PairSettings(generated_queries=5),
+        TransferPairSettings(generated_queries=5),
         reads=BRAND_FIRST,
     )
     for name in ("judged.parquet", "pairs.parquet"):
         titles = texts(read_table(tmp_path / name, ["title"]), "title")
         assert titles
         assert all(title.startswith("Acme Hose ") for title in titles)
-        assert reads_of(tmp_path / name) == BRAND_FIRST
+        assert template_of(tmp_path / name) == BRAND_FIRST
 
 
-def test_a_field_that_no_product_has_is_said() -> None:
+def test_template_field_missing_from_all_products_is_an_error() -> None:
     products = [Product("1", "Mug"), Product("2", "Cup")]
     with pytest.raises(DataError, match="no product has a brand"):
         product_texts(products, ProductText(BRAND_FIRST))
@@ -139,17 +138,17 @@ def test_a_field_that_no_product_has_is_said() -> None:
 
 @pytest.fixture
 def brand_first(tmp_path: Path) -> Artifact:
-    """A shipped model, made to read the brand first."""
+    """A shipped model whose template begins with the brand."""
     folder = tmp_path / "model"
     shutil.copytree(SHIPPED / "twin", folder)
     return Artifact.seal(folder, replace(Artifact.load(folder).config, reads=BRAND_FIRST))
 
 
-def test_a_reranker_reads_products_by_the_template_and_texts_as_they_are(
+def test_reranker_renders_products_and_keeps_texts(
     brand_first: Artifact,
 ) -> None:
     scorer = Scorer(brand_first)
-    documents = [
+    documents: list[Any] = [
         HOSE,
         {"title": HOSE.title, "brand": "Acme"},
         "Acme Garden hose 15 m",
@@ -166,7 +165,7 @@ def test_a_reranker_reads_products_by_the_template_and_texts_as_they_are(
         Reranker(scorer).rerank("hose", [{"title": "Hose", "brand": ["Acme"]}])
 
 
-def test_an_index_stores_what_the_template_reads(brand_first: Artifact, tmp_path: Path) -> None:
+def test_index_stores_the_rendered_text(brand_first: Artifact, tmp_path: Path) -> None:
     products = small_catalog(20)
     catalog = write_catalog(tmp_path / "shop.jsonl", products)
     scorer = Scorer(brand_first)
@@ -177,6 +176,6 @@ def test_an_index_stores_what_the_template_reads(brand_first: Artifact, tmp_path
         np.testing.assert_allclose(stored[name], rows, atol=1e-3)
 
 
-def test_an_artifact_of_an_unknown_template_is_refused(brand_first: Artifact) -> None:
+def test_artifact_with_invalid_template_is_refused(brand_first: Artifact) -> None:
     with pytest.raises(ArtifactError, match=r"'twin'.*'colour'"):
         replace(brand_first.config, reads="{title} {colour}")

@@ -1,4 +1,4 @@
-"""Normalisation, the one copy that trainer, indexer and server share."""
+"""Normalisation of queries and titles."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from qtr_rerank.text import normalise, words
         ("", ""),
     ],
 )
-def test_forms_of_one_text_become_one(text: str, expected: str) -> None:
+def test_variants_of_a_text_normalise_to_one(text: str, expected: str) -> None:
     assert normalise(text) == expected
 
 
 @given(st.text())
-def test_normalising_twice_changes_nothing(text: str) -> None:
+def test_normalise_is_idempotent(text: str) -> None:
     assert normalise(normalise(text)) == normalise(text)
 
 
@@ -36,5 +36,5 @@ def test_normalising_twice_changes_nothing(text: str) -> None:
         ("!!! _ --", []),
     ],
 )
-def test_sizes_and_part_numbers_stay_whole(text: str, expected: list[str]) -> None:
+def test_sizes_and_part_numbers_stay_one_word(text: str, expected: list[str]) -> None:
     assert words(text) == expected

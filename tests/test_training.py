@@ -6,6 +6,7 @@ import logging
 import warnings
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -13,7 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 from qtr_rerank.cli import cli
-from qtr_rerank.data.pair_tables import read_table, write_table
+from qtr_rerank.data.training_pairs import read_table, write_table
 from qtr_rerank.errors import ArtifactError, DataError, SettingsError, TrainingError
 from qtr_rerank.runtime.scorer import Scorer
 
@@ -26,12 +27,13 @@ from qtr_rerank.students import student_kind  # noqa: E402
 from qtr_rerank.students.bert2dnn import Bert2DnnSettings  # noqa: E402
 from qtr_rerank.students.bert_bilstm import BertBiLstmSettings  # noqa: E402
 from qtr_rerank.students.configurations import configuration  # noqa: E402
-from qtr_rerank.students.train import distill, load_student  # noqa: E402
-from qtr_rerank.students.twinbert import TwinSettings  # noqa: E402
+from qtr_rerank.students.distill import distill  # noqa: E402
+from qtr_rerank.students.student_folder import load_student  # noqa: E402
+from qtr_rerank.students.twin import TwinSettings  # noqa: E402
 from qtr_rerank.teacher.finetune import FinetuneSettings, finetune  # noqa: E402
 from qtr_rerank.teacher.score import ScoreSettings, score_pairs  # noqa: E402
 
-SMALL = {
+SMALL: dict[str, Any] = {
     "bert2dnn": Bert2DnnSettings(dim=16, bigram_buckets=64, hidden=16, hidden2=8),
     "bert-bilstm": BertBiLstmSettings(dim=16, state=8, attention=8, hidden=16),
     "twin": TwinSettings(dim=16, layers=1, heads=2, feed_forward=16, vector=16),
@@ -138,7 +140,7 @@ def test_an_interrupted_student_ends_as_if_it_had_not_been(
     settings = replace(configuration("bert2dnn"), student=SMALL["bert2dnn"], epochs=3, batch=64)
     whole = distill("bert2dnn", [pairs], [], encoder, tmp_path / "whole", settings)
     broken = tmp_path / "broken"
-    said = logging.getLogger("qtr_rerank.students.train")
+    said = logging.getLogger("qtr_rerank.students.distill")
     before = said.level
     interrupts = _Interrupts(epoch=2)
     said.addHandler(interrupts)
@@ -170,7 +172,8 @@ def test_the_shortest_of_runs_ends(steps: int, encoder: str, pairs: Path, tmp_pa
 
 def test_an_artifact_that_disagrees_with_torch_is_refused(student: Path, tmp_path: Path) -> None:
     artifact = export_student(student, tmp_path / "artifact")
-    other, _ = load_student(student)
+    loaded, _ = load_student(student)
+    other: Any = loaded
     other.unigrams.quantise()
     other.bigrams.quantise()
     probes = [("lamp", "a lamp"), ("mug", "a mug")]

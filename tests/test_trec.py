@@ -27,27 +27,27 @@ any_text = st.text(st.characters(exclude_categories=[]))
         ("a\tb\nc", "a%09b%0Ac"),
     ],
 )
-def test_ids_are_written_as(identifier: str, column: str) -> None:
+def test_trec_id_encodes(identifier: str, column: str) -> None:
     assert trec_id(identifier) == column
 
 
 @given(any_text)
-def test_an_id_reads_back(identifier: str) -> None:
+def test_trec_id_round_trips(identifier: str) -> None:
     assert from_trec_id(trec_id(identifier)) == identifier
 
 
 @given(any_text)
-def test_an_id_is_one_column(identifier: str) -> None:
+def test_trec_id_is_one_column(identifier: str) -> None:
     assert trec_id(identifier).split() == [trec_id(identifier)]
     trec_id(identifier).encode("utf-8")
 
 
 @given(any_text, any_text)
-def test_different_ids_stay_different(one: str, other: str) -> None:
+def test_different_ids_have_different_columns(one: str, other: str) -> None:
     assert (trec_id(one) == trec_id(other)) == (one == other)
 
 
 @given(any_text)
-def test_space_in_queries_does_not_matter_otherwise(query: str) -> None:
+def test_query_ids_ignore_extra_white_space_only(query: str) -> None:
     assert trec_query_id(f"  {query}\n") == trec_query_id(query)
     assert from_trec_id(trec_query_id(query)) == " ".join(query.split())

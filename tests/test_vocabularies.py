@@ -1,4 +1,4 @@
-"""Tri-letters, n-grams and WordPiece: one behaviour, three ways to cut a text."""
+"""Vocabularies (tri-letters, n-grams, WordPiece): common behaviour, then each one's tokens."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_ids_are_whole_tokens_of_known_width_padded_at_the_end(
 @reads
 @settings(max_examples=40, deadline=None)
 @given(text=st.text(max_size=40) | st.sampled_from(TEXTS), most=st.integers(1, 9))
-def test_company_width_and_limit_never_change_an_id(
+def test_ids_do_not_depend_on_batch_width_or_limit(
     vocabulary: Vocabulary, text: str, most: int
 ) -> None:
     alone = vocabulary.encode([text], most)
@@ -70,7 +70,7 @@ def test_company_width_and_limit_never_change_an_id(
 
 
 @reads
-def test_used_columns_are_whole_tokens_up_to_the_last(vocabulary: Vocabulary) -> None:
+def test_used_columns_are_whole_tokens(vocabulary: Vocabulary) -> None:
     ids = vocabulary.encode(["red mug", "", "red"], 8, fixed_width=True)
     columns = used_columns(ids, vocabulary.unit)
     assert columns[1] == 0
@@ -80,7 +80,7 @@ def test_used_columns_are_whole_tokens_up_to_the_last(vocabulary: Vocabulary) ->
 
 
 @pytest.mark.parametrize("name", list(VOCABULARIES))
-def test_a_saved_vocabulary_is_the_same_one(name: str, tmp_path: Path) -> None:
+def test_vocabulary_round_trips_through_its_file(name: str, tmp_path: Path) -> None:
     vocabulary = VOCABULARIES[name]
     vocabulary.save(tmp_path)
     content = (tmp_path / VOCABULARY_FILES[name]).read_bytes()
@@ -93,7 +93,7 @@ def test_a_saved_vocabulary_is_the_same_one(name: str, tmp_path: Path) -> None:
 
 @settings(max_examples=40, deadline=None)
 @given(texts=st.lists(st.text(max_size=30), min_size=1, max_size=5))
-def test_any_texts_make_a_vocabulary_that_knows_them(
+def test_vocabulary_built_from_texts_knows_them(
     texts: list[str], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     folder = tmp_path_factory.mktemp("vocabulary")
@@ -116,14 +116,14 @@ def test_any_texts_make_a_vocabulary_that_knows_them(
     ],
     ids=["a word", "marks deleted", "wide letters", "unknown", "no letters"],
 )
-def test_tri_letters_are_windows_over_marked_words(text: str, rows: list[list[int]]) -> None:
+def test_triletters_are_windows_over_marked_words(text: str, rows: list[list[int]]) -> None:
     vocabulary = TriLetters(TokenList(["#mu", "mug", "ug#"]))
     ids = vocabulary.encode([text], 12).reshape(-1, 20)
     assert ids[:, :3].tolist() == rows
     assert not ids[:, 3:].any()
 
 
-def test_a_long_word_gives_twenty_tri_letters_and_a_long_text_its_first_words() -> None:
+def test_long_words_and_texts_are_cut() -> None:
     vocabulary = TriLetters.from_texts(["abcdefghijklmnopqrstuvwxyz0123456789"])
     ids = vocabulary.encode(["abcdefghijklmnopqrstuvwxyz0123456789 " * 30], 12)
     assert ids.shape == (1, 240)
@@ -138,7 +138,7 @@ def test_a_long_word_gives_twenty_tri_letters_and_a_long_text_its_first_words() 
         (" ", []),
     ],
 )
-def test_n_grams_are_words_each_after_the_pair_that_it_ends(text: str, grams: list[str]) -> None:
+def test_ngrams_are_words_and_pairs(text: str, grams: list[str]) -> None:
     known = ["^ red", "red", "red shoe", "shoe", "shoe $s", "^ mug", "mug", "mug $s"]
     vocabulary = NGrams(TokenList(known))
     expected = [known.index(gram) + 2 for gram in grams] or [0]
@@ -148,19 +148,19 @@ def test_n_grams_are_words_each_after_the_pair_that_it_ends(text: str, grams: li
 @pytest.mark.parametrize(
     ("build", "kept"), [(TriLetters.from_texts, 4), (NGrams.from_texts, 6)], ids=["tri", "n-grams"]
 )
-def test_the_most_frequent_are_kept(build: Callable[..., Vocabulary], kept: int) -> None:
+def test_most_frequent_tokens_are_kept(build: Callable[..., Vocabulary], kept: int) -> None:
     vocabulary = build(["mug mug mug", "mug", "cup"], 4)
     assert len(vocabulary) == kept
     assert UNKNOWN_ID not in vocabulary.encode(["mug"], 2)[0, :2]
     assert UNKNOWN_ID in vocabulary.encode(["cup"], 2)
 
 
-def test_ties_go_by_the_alphabet() -> None:
+def test_frequency_ties_are_alphabetical() -> None:
     first, second = (TokenList.most_frequent(tokens, 2) for tokens in (["b", "a", "c"], "cab"))
     assert first.ids("abc") == second.ids("abc") == [2, 3, UNKNOWN_ID]
 
 
-def test_an_unknown_vocabulary_lists_the_known(tmp_path: Path) -> None:
+def test_unknown_vocabulary_error_lists_names(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"'bytes'.*ngrams.*triletters.*wordpiece"):
         load_vocabulary(tmp_path, "bytes")
     with pytest.raises(SettingsError, match=r"'wordpiece' is not counted in texts"):
@@ -169,7 +169,7 @@ def test_an_unknown_vocabulary_lists_the_known(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", list(VOCABULARIES))
 @pytest.mark.parametrize("content", [None, b"\xff\xfe", b"a\na\n"])
-def test_a_broken_file_is_refused(name: str, content: bytes | None, tmp_path: Path) -> None:
+def test_broken_file_is_refused(name: str, content: bytes | None, tmp_path: Path) -> None:
     if content is not None:
         (tmp_path / VOCABULARY_FILES[name]).write_bytes(content)
     with pytest.raises(ArtifactError, match=VOCABULARY_FILES[name]):

@@ -1,4 +1,4 @@
-"""The command line, `qtr ...`: one file a group of commands, loaded only when it is called."""
+"""The command line `qtr`: one module for each command or group, imported when it is called."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import click
 
 from qtr_rerank.errors import QtrError
 
-# Command -> where its click command lives. Imported on use, so that `qtr --help` stays quick.
+# Command -> module:attribute of its click command. Imported on use, so `qtr --help` stays quick.
 COMMANDS = {
     "bench": "qtr_rerank.cli.bench:bench",
     "data": "qtr_rerank.cli.data:data",
@@ -30,7 +30,7 @@ COMMANDS = {
 
 
 class LazyGroup(click.Group):
-    """A click group that imports a command's module only when that command is asked for."""
+    """A click group that imports a command's module only when that command is used."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted(COMMANDS)
@@ -49,11 +49,11 @@ class LazyGroup(click.Group):
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="qtr-rerank", prog_name="qtr")
 def cli() -> None:
-    """Product search whose first page is right: index, retrieve, rerank, measure."""
+    """Product search on a CPU: index, retrieve, rerank, measure."""
 
 
 def main() -> None:
-    """The console script: every expected fault is one line on stderr and exit status 1."""
+    """The console script: every expected error is one line on stderr and exit status 1."""
     try:
         cli(prog_name="qtr")
     except QtrError as error:
@@ -63,6 +63,6 @@ def main() -> None:
         click.echo("qtr: interrupted", err=True)
         sys.exit(130)
     except BrokenPipeError:
-        # The reader of our output went away (`qtr search ... | head`): no fault of the user's.
+        # The reader of the output has closed it (`qtr search ... | head`): not an error.
         sys.stderr.close()
         sys.exit(0)

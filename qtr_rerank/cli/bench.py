@@ -1,4 +1,4 @@
-"""`qtr bench`: how long the models take on this machine, one thread unless told otherwise."""
+"""`qtr bench`: latency of the models on this machine, on one thread by default."""
 
 from __future__ import annotations
 
@@ -11,43 +11,43 @@ import click
 if TYPE_CHECKING:
     from qtr_rerank.evaluate.latency import Latency
 
-# The ones that the papers compare with.
+# The cross-encoders that the papers compare with.
 BASES = ("BERT-Base", "TinyBERT-4L-312")
 
 
 @click.command()
-@click.option("--model", "names", multiple=True, help="Default: all the shipped ones.")
+@click.option("--model", "names", multiple=True, help="Default: all shipped models.")
 @click.option("--threads", default=1, show_default=True, type=click.IntRange(min=1))
-@click.option("--seconds", default=1.0, show_default=True, help="Time spent on each figure.")
-@click.option("--rivals", is_flag=True, help="Beside BERT-Base, MiniLM-L6 and TinyBERT's shapes.")
-@click.option("--shape", "shapes", multiple=True, help="With --rivals: these shapes alone.")
+@click.option("--seconds", default=1.0, show_default=True, help="Measuring time for each figure.")
+@click.option("--rivals", is_flag=True, help="Also time BERT-Base, MiniLM-L6 and TinyBERT.")
+@click.option("--rival", "only", multiple=True, help="With --rivals: only this cross-encoder.")
 @click.option(
     "--work",
     type=click.Path(path_type=Path),
-    help="Keep the rivals' graphs here (600 MB); default: the user's cache folder.",
+    help="Folder for the rivals' graphs (600 MB); default: the user's cache folder.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def bench(
     names: tuple[str, ...],
     threads: int,
     seconds: float,
     rivals: bool,
-    shapes: tuple[str, ...],
+    only: tuple[str, ...],
     work: Path | None,
     as_json: bool,
 ) -> None:
     """Latency of each model: pairs from text, stored titles, one query, titles a second.
 
-    With --rivals, the same of cross-encoders with random weights in ONNX Runtime (their graphs are
-    made once, with the extra 'train'), and how many times less the models cost.
+    With --rivals, also of cross-encoders with random weights in ONNX Runtime, and the models'
+    speedups against them. Their graphs are made once, with the extra 'train'.
     """
     from qtr_rerank.artifact import shipped_names
+    from qtr_rerank.environment import Settings, cache_folder
     from qtr_rerank.evaluate.latency import measure_latency
-    from qtr_rerank.settings import Settings, cache_folder
 
     chosen = names or tuple(shipped_names(Settings.from_environment().models_dir))
-    # Made before anything is timed: whoever lacks the extra learns it at once.
-    graphs = _rival_graphs(shapes, work or cache_folder() / "shapes") if rivals else {}
+    # Before any measurement, so that a missing extra is reported at once.
+    graphs = _rival_graphs(only, work or cache_folder() / "cross-encoders") if rivals else {}
     rows = [measure_latency(name, threads=threads, seconds=seconds) for name in chosen]
     others = [_measure_rival(*each, threads, seconds) for each in graphs.items()]
     if as_json:
@@ -62,8 +62,8 @@ def bench(
         _print_ratios(rows, others)
 
 
-def _rival_graphs(shapes: tuple[str, ...], folder: Path) -> dict[str, Path]:
-    """By name, in order: each shape in fp32, and all but the largest in int8."""
+def _rival_graphs(only: tuple[str, ...], folder: Path) -> dict[str, Path]:
+    """Graphs by name: each cross-encoder in fp32, then all but BERT-Base in int8."""
     from qtr_rerank.errors import MissingExtraError
 
     try:
@@ -73,24 +73,24 @@ def _rival_graphs(shapes: tuple[str, ...], folder: Path) -> dict[str, Path]:
         import transformers  # noqa: F401
     except ImportError as error:
         raise MissingExtraError("Making the rivals' graphs", "train") from error
-    from qtr_rerank.export.cross_encoders import SHAPES, shape_graph
+    from qtr_rerank.export.cross_encoders import BERT_SIZES, random_cross_encoder
 
-    chosen = shapes or tuple(SHAPES)
-    graphs = {name: shape_graph(name, "fp32", folder) for name in chosen}
+    chosen = only or tuple(BERT_SIZES)
+    graphs = {name: random_cross_encoder(name, "fp32", folder) for name in chosen}
     small = [name for name in chosen if name != "BERT-Base"]
-    return graphs | {f"{name} int8": shape_graph(name, "int8", folder) for name in small}
+    return graphs | {f"{name} int8": random_cross_encoder(name, "int8", folder) for name in small}
 
 
 def _measure_rival(name: str, graph: Path, threads: int, seconds: float) -> Latency:
     from qtr_rerank.artifact import SHIPPED
-    from qtr_rerank.evaluate.latency import measure_pair_reader
+    from qtr_rerank.evaluate.latency import measure_cross_encoder
     from qtr_rerank.features.wordpiece import FILE, WordPiece
     from qtr_rerank.runtime.cross_encoder import CrossEncoder
 
-    # BERT's English vocabulary lies in the package: some of the students read it too.
+    # Some students use BERT's English vocabulary, so the package contains it.
     vocabulary = WordPiece.from_file(sorted(SHIPPED.glob(f"*/{FILE}"))[0])
     encoder = CrossEncoder(graph, vocabulary, threads=threads)
-    return measure_pair_reader(name, encoder.score_texts, threads=threads, seconds=seconds)
+    return measure_cross_encoder(name, encoder.score_texts, threads=threads, seconds=seconds)
 
 
 def _beside_bases(row: Latency, others: list[Latency]) -> dict[str, object]:
@@ -125,7 +125,7 @@ def _print_ratios(rows: list[Latency], others: list[Latency]) -> None:
     from qtr_rerank.evaluate.latency import PAIRS, speedups
 
     bases = [row for row in others if row.model in BASES]
-    groups = ["milliseconds a pair", *(f"times less than {base.model}" for base in bases)]
+    groups = ["milliseconds per pair", *(f"speedup over {base.model}" for base in bases)]
     shown = [name for name in PAIRS if any(name in row.per_pair for row in rows)]
     width = max(len(row.model) + 2 for row in (*rows, *others))
     click.echo("\n" + " " * width + "".join(f"{each:>{14 * len(shown)}}" for each in groups))

@@ -1,4 +1,4 @@
-"""`qtr data ...` and `qtr sample`: public data sets, catalogs looked over, the sample catalog."""
+"""`qtr data ...` and `qtr sample`: public data sets, a check of catalogs, the sample catalog."""
 
 from __future__ import annotations
 
@@ -18,14 +18,18 @@ def data() -> None:
 
 @data.command("list")
 def list_sets() -> None:
-    """Name the public data sets, their licences, and where they lie on this machine."""
-    from qtr_rerank.data.datasets import DATASETS, holds
-    from qtr_rerank.settings import Settings
+    """List the public data sets, their licences, and their folders on this machine."""
+    from qtr_rerank.data.datasets import DATASETS, contains_dataset
+    from qtr_rerank.environment import Settings
 
     data_dir = Settings.from_environment().data_dir
     for name, each in DATASETS.items():
         folder = data_dir / name if data_dir is not None else None
-        where = str(folder) if folder is not None and holds(folder, each) else "not here"
+        where = (
+            str(folder)
+            if folder is not None and contains_dataset(folder, each)
+            else "not downloaded"
+        )
         ships = "weights may ship" if each.weights_may_ship else "experiments only"
         click.echo(f"{name:10} {each.title}")
         click.echo(f"{'':10} {each.licence} ({ships}); {where}")
@@ -33,26 +37,27 @@ def list_sets() -> None:
 
 @data.command()
 @click.argument("name")
-@click.option("--to", "folder", type=_FOLDER, help="Folder; QTR_DATA_DIR/NAME where not given.")
-@click.option("--mirror", metavar="URL", help="Fetch the files from URL/FILE instead.")
+@click.option("--to", "folder", type=_FOLDER, help="Target folder; default: QTR_DATA_DIR/NAME.")
+@click.option("--mirror", metavar="URL", help="Download the files from URL/FILE instead.")
 def get(name: str, folder: Path | None, mirror: str | None) -> None:
-    """Fetch the public data set NAME, checked by its SHA-256.
+    """Download the public data set NAME and check its SHA-256.
 
-    A set that QTR_DATA_DIR already holds is read there. The checksum is the published one; where
-    none is published, that of the first download is kept in checksums.json and must match later.
+    A set that is already in QTR_DATA_DIR is not downloaded again. The checksum is the published
+    one; where none is published, checksums.json keeps that of the first download, and later
+    downloads must match it.
     """
-    from qtr_rerank.data.datasets import dataset, fetch_dataset, holds, open_dataset
+    from qtr_rerank.data.datasets import contains_dataset, dataset, fetch_dataset, open_dataset
+    from qtr_rerank.environment import Settings
     from qtr_rerank.errors import SettingsError
-    from qtr_rerank.settings import Settings
 
     chosen = dataset(name)
     if folder is None:
         data_dir = Settings.from_environment().data_dir
         if data_dir is None:
-            raise SettingsError("no folder to fetch to; give --to DIR, or set QTR_DATA_DIR")
+            raise SettingsError("no folder to download to; give --to DIR, or set QTR_DATA_DIR")
         folder = data_dir / name
-    if holds(folder, chosen):
-        click.echo(f"{folder} already holds {name}", err=True)
+    if contains_dataset(folder, chosen):
+        click.echo(f"{folder} already contains {name}", err=True)
         found = open_dataset(name, folder)
     else:
         found = fetch_dataset(name, folder, mirror=mirror, progress=_progress)
@@ -65,15 +70,15 @@ def get(name: str, folder: Path | None, mirror: str | None) -> None:
 
 @data.command()
 @click.argument("path", type=click.Path(path_type=Path))
-@click.option("--format", "format_", help="csv, tsv, jsonl, json, parquet; else told by the file.")
+@click.option("--format", "format_", help="csv, tsv, jsonl, json or parquet; default: detected.")
 @click.option(
     "--rejects",
     type=click.Path(dir_okay=False, path_type=Path),
     help="Write the rows that were set aside to this JSONL file.",
 )
 def check(path: Path, format_: str | None, rejects: Path | None) -> None:
-    """Read the catalog PATH: its count, its first product, and the rows that cannot be used."""
-    from qtr_rerank.data.catalogs import read_catalog
+    """Read the catalog PATH; print its size, its first product, and the rows set aside."""
+    from qtr_rerank.data.catalog_reader import read_catalog
 
     reader = read_catalog(path, format=format_, rejects=rejects)
     for number, product in enumerate(reader):
@@ -89,7 +94,7 @@ def check(path: Path, format_: str | None, rejects: Path | None) -> None:
 
 @click.command()
 @click.argument("folder", metavar="DIR", type=_FOLDER)
-@click.option("--seed", default=7, show_default=True, help="Another seed makes another catalog.")
+@click.option("--seed", default=7, show_default=True, help="Another seed gives another catalog.")
 def sample(folder: Path, seed: int) -> None:
     """Write the sample catalog, its judgments and its queries to DIR."""
     from qtr_rerank.data.sample import write_sample
@@ -100,7 +105,7 @@ def sample(folder: Path, seed: int) -> None:
 
 
 def _progress(name: str) -> Callable[[int, int | None], None]:
-    """Percent on stderr, a line at each tenth: legible in a terminal and in a log alike."""
+    """A callback that prints progress on stderr, a line for each tenth, for terminals and logs."""
     last = -1
 
     def show(count: int, size: int | None) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from qtr_rerank.evaluate.settings import (
+from qtr_rerank.evaluate.measure_settings import (
     DEFAULT_MEASURES,
     GAINS,
     PERMUTATIONS,
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from qtr_rerank.evaluate.runs import Run
 
 _FILE = click.Path(path_type=Path)
-# The options of one form, by parameter name: given with the other form, they would be lost.
+# Parameters of one form of the command; with the other form they are refused.
 _FOR_RUNS = ("measures", "relevant", "allow_missing", "permutations", "seed")
 _FOR_PAIRS = ("label", "score", "query", "thresholds", "label_range", "cutoff", "gains")
 
@@ -42,26 +42,24 @@ _FOR_PAIRS = ("label", "score", "query", "thresholds", "label_range", "cutoff", 
     type=float,
     default=1.0,
     show_default=True,
-    help="Lowest rating that is relevant, for RR, R and other binary measures without (rel=N).",
+    help="Lowest relevant rating, for RR, R and other binary measures without (rel=N).",
 )
-@click.option("--allow-missing", is_flag=True, help="Score queries that a run lacks 0.")
+@click.option("--allow-missing", is_flag=True, help="Score 0 for queries that a run lacks.")
 @click.option("--permutations", type=int, default=PERMUTATIONS, show_default=True)
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the permutations.")
-@click.option("--pairs", type=_FILE, help="Scored pairs, as 'qtr score' writes it.")
+@click.option("--pairs", type=_FILE, help="Scored pairs, as 'qtr score' writes them.")
 @click.option("--label", help="Column with the pairs' labels.")
-@click.option(
-    "--score", help="Column that scores the pairs.  [default: order by logit, RMSE of score]"
-)
+@click.option("--score", help="Column with the scores.  [default: rank by logit, RMSE of score]")
 @click.option("--query", help="Column with the pairs' queries.  [default: query]")
 @click.option(
     "--threshold",
     "thresholds",
     type=float,
     multiple=True,
-    help="Label from which a pair is positive for AUC, repeatable.  [default: the highest]",
+    help="Lowest positive label for AUC, repeatable.  [default: the highest label]",
 )
 @click.option(
-    "--label-range", type=(float, float), help="Ends of the label's scale.  [default: as found]"
+    "--label-range", type=(float, float), help="Ends of the label scale.  [default: as in the file]"
 )
 @click.option("-k", "--cutoff", type=int, default=10, show_default=True, help="Of the pairs' nDCG.")
 @click.option("--gains", type=click.Choice(GAINS), default="linear", show_default=True)
@@ -97,10 +95,10 @@ def evaluate(
     Runs are measured over every query of the qrels. With several runs, each is compared with the
     first by a paired randomisation test.
     """
-    from qtr_rerank.evaluate.pairs import evaluate_pairs, read_pairs
     from qtr_rerank.evaluate.qrels import read_qrels
-    from qtr_rerank.evaluate.ranking import evaluate_runs
     from qtr_rerank.evaluate.report import pairs_json, pairs_text, ranking_json, ranking_text
+    from qtr_rerank.evaluate.run_measures import evaluate_runs
+    from qtr_rerank.evaluate.scored_pairs import evaluate_pairs, read_pairs
 
     if per_query and not as_json:
         raise click.UsageError("--per-query goes with --json")
@@ -134,7 +132,7 @@ def _read_runs(paths: tuple[Path, ...]) -> list[Run]:
     read = [read_run(path) for path in paths]
     if len({run.name for run in read}) == len(read):
         return read
-    # Files of one name in several folders: only the whole path tells their rows apart.
+    # Files with the same name in several folders: only their paths are unique.
     return [Run(str(run.path), run.path, run.rankings) for run in read]
 
 

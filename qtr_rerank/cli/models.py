@@ -1,4 +1,4 @@
-"""`qtr models`: the artifacts that can be named, their sizes, and whether they are whole."""
+"""`qtr models`: the available models, their sizes and checksums."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import click
 
 @click.command()
 @click.argument("name", required=False)
-@click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def models(name: str | None, as_json: bool) -> None:
-    """List the models, each file's checksum verified; with NAME, print its card."""
+    """List the models and verify the checksums of their files; with NAME, print its card."""
     from qtr_rerank.artifact import CARD, Artifact, shipped_names
-    from qtr_rerank.settings import Settings
+    from qtr_rerank.environment import Settings
 
     if name is not None:
         click.echo((Artifact.load(name).path / CARD).read_text(encoding="utf-8"), nl=False)

@@ -97,10 +97,10 @@ def install(
     say search_pipeline=NAME, unless --index makes it their default, and
     ext.rerank.query_context.query_text.
     """
+    from qtr_rerank.environment import api_keys_from
     from qtr_rerank.opensearch.cluster import remembered
     from qtr_rerank.opensearch.install import install as make
     from qtr_rerank.opensearch.wiring import rewired
-    from qtr_rerank.settings import api_keys_from
 
     if index is not None and no_index:
         raise click.UsageError("--index and --no-index exclude each other")
@@ -175,8 +175,8 @@ def remove(url: str | None, user: str | None, ca: str | None, name: str, dry_run
 
 @contextmanager
 def _api(url: str | None, user: str | None, ca: str | None, dry_run: bool) -> Iterator[Api]:
+    from qtr_rerank.environment import Settings
     from qtr_rerank.opensearch.api import Api
-    from qtr_rerank.settings import Settings
 
     settings = Settings.from_environment().opensearch
     given = {"url": url, "user": user, "ca_file": ca}

@@ -1,7 +1,6 @@
-"""Progress of long work: lines in a log file, a bar in a terminal.
+"""Shows the progress of long commands: log lines in a file, a bar in a terminal.
 
-The library logs; a record that says how far its work is (`extra={"progress": (done, total)}`)
-moves the bar.
+The library only logs. A log record with `extra={"progress": (done, total)}` moves the bar.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ class _Bar(logging.Handler):
         self._drawn = False
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Draw over the bar before, or write a line of its own."""
+        """Redraw the bar, or print the message on a line of its own."""
         message = record.getMessage()
         done, total = getattr(record, "progress", (0, 0))
         if self._drawn:
@@ -38,7 +37,7 @@ class _Bar(logging.Handler):
 
 @contextmanager
 def shown_progress() -> Iterator[None]:
-    """Meanwhile the project's log is bars and lines on stderr, if that is a terminal."""
+    """Within the block, print the project's log on stderr as bars and lines, in a terminal only."""
     if not sys.stderr.isatty():
         yield
         return

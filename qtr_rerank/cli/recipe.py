@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from qtr_rerank.cli.options import with_overrides
 from qtr_rerank.cli.progress import shown_progress
+from qtr_rerank.cli.set_option import with_overrides
 from qtr_rerank.cli.train import IN_PATH, OUT_PATH, READS_HELP, need_training
-from qtr_rerank.errors import SettingsError
-from qtr_rerank.template import DEFAULT_READS
+from qtr_rerank.template import DEFAULT_TEMPLATE
 
 if TYPE_CHECKING:
     from qtr_rerank.recipe.run import RecipeReport
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
 @click.option("--encoder", help="A Hugging Face id or a local folder.  [default: all-MiniLM-L6-v2]")
 @click.option("--students", help="Kinds, apart by commas.  [default: all]")
 @click.option("--epochs", type=int, help="Of every student.  [default: each its own]")
-@click.option("--reads", default=DEFAULT_READS, show_default=True, help=READS_HELP)
+@click.option("--reads", default=DEFAULT_TEMPLATE, show_default=True, help=READS_HELP)
 @click.option("--seed", default=7, show_default=True)
 @click.option("--format", help="Of the catalog, as for `qtr index`.")
 @click.option("--column", "columns", multiple=True, metavar="FIELD=COLUMN", help="As there, too.")
@@ -61,7 +60,7 @@ def train(
     Called again, it goes on where it was interrupted. `qtr index CATALOG --models DIR` uses them.
     """
     need_training()
-    from qtr_rerank.data.any_catalog import open_catalog
+    from qtr_rerank.data.catalog_formats import open_catalog, parse_columns
     from qtr_rerank.data.judgments import read_judgments
     from qtr_rerank.recipe.run import train_catalog
     from qtr_rerank.recipe.settings import DEFAULT_ENCODER, recipe_settings
@@ -78,7 +77,7 @@ def train(
         seed=seed,
     )
     settings = _with_overrides(settings, assignments)
-    products = open_catalog(catalog, format=format, columns=dict(map(_column, columns)))
+    products = open_catalog(catalog, format=format, columns=parse_columns(columns))
     judged = read_judgments(judgments) if judgments else []
     with shown_progress():
         shop = read_shop(catalog.name, products, judged, ProductText(settings.reads))
@@ -139,10 +138,3 @@ def _lines(report: RecipeReport) -> Iterator[str]:
 
 def _names(option: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in option.split(",") if name.strip())
-
-
-def _column(option: str) -> tuple[str, str]:
-    field, equals, column = option.partition("=")
-    if not equals or not field or not column:
-        raise SettingsError(f"--column is {option!r}; expected FIELD=COLUMN, such as title=name")
-    return field, column

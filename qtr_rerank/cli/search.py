@@ -1,4 +1,4 @@
-"""`qtr search`: one query as a table or JSON, or a file of queries as a TREC run."""
+"""`qtr search`: searches one query (table or JSON), or a file of queries (TREC run)."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from qtr_rerank.atomic import replacing
 from qtr_rerank.errors import DataError
 from qtr_rerank.records import Product, Ranked, SearchResult
 from qtr_rerank.trec import trec_id, trec_query_id
@@ -25,26 +26,24 @@ _FILE = click.Path(path_type=Path)
 @click.option("-k", default=10, show_default=True, type=click.IntRange(min=1), help="Results.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option(
-    "--queries", type=_FILE, metavar="FILE", help="Table with a column query, and qid if it has."
+    "--queries", type=_FILE, metavar="FILE", help="Table with a column query, optionally qid."
 )
-@click.option("--run", type=_FILE, metavar="OUT", help="Where the TREC run of --queries goes.")
+@click.option("--run", type=_FILE, metavar="OUT", help="TREC run to write for --queries.")
 @click.option(
     "--stage",
     default="rerank",
     show_default=True,
     type=click.Choice(["retrieve", "rerank"]),
-    help="The last stage to take.",
+    help="Last stage to run.",
 )
 @click.option(
     "--candidates",
     default=1000,
     show_default=True,
     type=click.IntRange(min=1),
-    help="Products retrieved.",
+    help="Number of products to retrieve.",
 )
-@click.option(
-    "--deadline-ms", type=click.FloatRange(min=0), help="Answer with what there is by then."
-)
+@click.option("--deadline-ms", type=click.FloatRange(min=0), help="Return what is ranked by then.")
 def search(
     index: Path,
     query: str | None,
@@ -58,9 +57,9 @@ def search(
 ) -> None:
     """Search INDEX for QUERY, or for every query of a file.
 
-    A run's lines are "qid Q0 docid rank score tag". An id (the query itself, where the file has no
-    qid) is percent-encoded where it holds white space; the score is the number of results from
-    there down, so that it falls with the rank whatever the stages' own scores are.
+    A run has lines "qid Q0 docid rank score tag". Without a qid column, the query itself is the
+    id; white space in ids is percent-encoded. The score of a line is the number of results from
+    its rank down, so that it falls with the rank.
     """
     if (query is None) == (queries is None):
         raise click.UsageError("give one of QUERY and --queries FILE")
@@ -69,30 +68,32 @@ def search(
     if queries is not None and as_json:
         raise click.UsageError("--json is for a QUERY; --queries FILE writes a TREC run")
 
-    # Here, so that --help is quick.
+    # Imported here, so that --help is quick.
+    from qtr_rerank.environment import Settings
     from qtr_rerank.search import SearchEngine
-    from qtr_rerank.settings import Settings
 
-    asked = None if queries is None else read_queries(queries)
+    texts = None if queries is None else read_queries(queries)
     candidates = max(candidates, k)
     with SearchEngine.open(index, Settings.from_environment().threads) as engine:
 
-        def answer(text: str) -> SearchResult:
+        def search_text(text: str) -> SearchResult:
             return engine.search(
                 text, k, stage=stage, candidates=candidates, deadline_ms=deadline_ms
             )
 
-        if asked is not None and run is not None:
+        if texts is not None and run is not None:
             started = time.perf_counter()
-            found = _write_run(run, ((qid, answer(text)) for qid, text in asked.items()), stage)
+            found = _write_run(
+                run, ((qid, search_text(text)) for qid, text in texts.items()), stage
+            )
             seconds = time.perf_counter() - started
             click.echo(
-                f"{len(asked):,} queries, {found:,} of them with results, "
+                f"{len(texts):,} queries, {found:,} of them with results, "
                 f"in {seconds:.1f} s: {run}",
                 err=True,
             )
             return
-        result = answer(query or "")
+        result = search_text(query or "")
         products = engine.products([hit.id for hit in result.hits])
     if as_json:
         click.echo(json.dumps(_as_json(result, products), ensure_ascii=False, indent=2))
@@ -102,12 +103,12 @@ def search(
 
 
 def read_queries(path: Path) -> dict[str, str]:
-    """The queries of a table by their TREC id, in order, each once.
+    """TREC id -> query for the queries of a table, in order, each once.
 
-    The id is that of the column qid, else of the query itself. Raises DataError for a row without
-    a query, and for a qid that two queries share.
+    The id comes from the column qid, else from the query itself. Raises DataError for a row
+    without a query, and for a qid that two queries share.
     """
-    # Here, so that one query needs no table reader.
+    # Imported here: a single query needs no table reader.
     from qtr_rerank.data.rows import BadRow
     from qtr_rerank.data.tables import Table
 
@@ -124,14 +125,14 @@ def read_queries(path: Path) -> dict[str, str]:
             raise DataError(f"{path}, line {row.line}, column 'query': {query!r}; expected a query")
         named = _text(row.fields.get("qid"))
         qid = trec_id(named) if named else trec_query_id(query)
-        # A table of judgments has a query on many rows: it is searched once.
+        # A table of judgments repeats a query on many rows: it is searched once.
         if trec_query_id(found.setdefault(qid, query)) != trec_query_id(query):
             raise DataError(
                 f"{path}, line {row.line}, column 'qid': {named!r} is query {query!r} here and "
                 f"{found[qid]!r} before; expected one query for each qid"
             )
     if not found:
-        raise DataError(f"{path} holds no query; expected one a row, in a column 'query'")
+        raise DataError(f"{path} has no query; expected one per row, in a column 'query'")
     return found
 
 
@@ -140,11 +141,10 @@ def _text(value: object) -> str:
 
 
 def _write_run(path: Path, results: Iterator[tuple[str, SearchResult]], stage: str) -> int:
-    """Write a TREC run as its results come; how many queries have any."""
+    """Write a TREC run as results arrive. Returns the number of queries with results."""
     found = 0
-    unfinished = path.with_name(path.name + ".part")
     try:
-        with unfinished.open("w", encoding="utf-8") as file:
+        with replacing(path) as unfinished, unfinished.open("w", encoding="utf-8") as file:
             for qid, result in results:
                 count = len(result.hits)
                 found += count > 0
@@ -152,11 +152,8 @@ def _write_run(path: Path, results: Iterator[tuple[str, SearchResult]], stage: s
                     f"{qid} Q0 {trec_id(hit.id)} {hit.rank} {count - hit.rank + 1} qtr-{stage}\n"
                     for hit in result.hits
                 )
-        unfinished.replace(path)
     except OSError as error:
         raise DataError(f"{path} cannot be written: {error.strerror}") from error
-    finally:
-        unfinished.unlink(missing_ok=True)
     return found
 
 
@@ -188,7 +185,7 @@ def _as_json(result: SearchResult, products: Sequence[Product]) -> dict[str, Any
 
 def _table(result: SearchResult, products: Sequence[Product]) -> Iterator[str]:
     if not result.hits:
-        yield "nothing found"
+        yield "no results"
     else:
         rows = [
             (
@@ -214,7 +211,7 @@ _LEFT = (3, _TITLE)
 def _aligned(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
     widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
     rest = sum(widths) - widths[_TITLE] + 2 * (len(widths) - 1)
-    # In a pipe, titles stay whole; in a terminal, a row is a line.
+    # In a terminal, titles are cut so that a row fits a line; in a pipe they stay whole.
     if sys.stdout.isatty():
         room = shutil.get_terminal_size().columns - rest
         widths[_TITLE] = max(20, min(widths[_TITLE], room))
@@ -233,5 +230,5 @@ def _moved(hit: Ranked) -> str:
 
 
 def _printable(text: str) -> str:
-    # A catalog must not be able to steer the terminal.
+    # Control characters in a catalog must not reach the terminal.
     return "".join(each if each.isprintable() else " " for each in text)

@@ -101,9 +101,9 @@ def serve(
     Their clients only need another base URL. The page at / shows the models and has a form to try
     them; /openapi.json describes the routes.
     """
+    from qtr_rerank.environment import api_keys_from
     from qtr_rerank.serve.rerank_server import run_server
     from qtr_rerank.serve.server_settings import MEGABYTE, ServerSettings
-    from qtr_rerank.settings import api_keys_from
 
     settings = ServerSettings(
         models=_named(models) or DEFAULT_MODELS,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from qtr_rerank.cli.options import with_overrides
+from qtr_rerank.cli.set_option import with_overrides
 from qtr_rerank.cli.train import IN_PATH, OUT_PATH, need_training
 
 SET = click.option(
@@ -40,7 +40,7 @@ def pretrain(
     out: Path,
 ) -> None:
     """eBERT: go on with masked-language modelling on a catalog's TITLES; resumable."""
-    from qtr_rerank.data.texts import read_texts
+    from qtr_rerank.data.text_lists import read_texts
     from qtr_rerank.teacher.pretrain import PretrainSettings
     from qtr_rerank.teacher.pretrain import pretrain as run
 
@@ -172,7 +172,7 @@ def mix(
     out: Path,
 ) -> None:
     """Replace `teacher_logit` of PAIRS_FILE by a calibrated mixture of several opinions."""
-    from qtr_rerank.teacher.mix import Mixture, apply_mixture, fit_mixture
+    from qtr_rerank.teacher.mixture import Mixture, apply_mixture, fit_mixture
 
     if judged is not None:
         fitted = fit_mixture(judged, columns)

@@ -9,9 +9,9 @@ from typing import Any
 
 import click
 
-from qtr_rerank.cli.options import with_overrides
+from qtr_rerank.cli.set_option import with_overrides
 from qtr_rerank.errors import MissingExtraError
-from qtr_rerank.template import DEFAULT_READS
+from qtr_rerank.template import DEFAULT_TEMPLATE
 
 IN_PATH = click.Path(exists=True, path_type=Path)
 OUT_PATH = click.Path(path_type=Path)
@@ -52,10 +52,10 @@ def synthesize(
     out: Path,
 ) -> None:
     """Pairs without labels: queries, given or made from TITLES, with titles found for them."""
-    from qtr_rerank.data.any_catalog import open_catalog, product_texts
-    from qtr_rerank.data.texts import read_texts
-    from qtr_rerank.teacher.pairs import PairSettings
-    from qtr_rerank.teacher.prepare import write_transfer_set
+    from qtr_rerank.data.catalog_formats import open_catalog, product_texts
+    from qtr_rerank.data.text_lists import read_texts
+    from qtr_rerank.teacher.transfer_pairs import TransferPairSettings
+    from qtr_rerank.teacher.write_pairs import write_transfer_set
     from qtr_rerank.template import ProductText
 
     def read(path: Path) -> Iterable[str]:
@@ -68,9 +68,9 @@ def synthesize(
         (title for path in titles for title in read(path)),
         _given_queries(query_files, query_sources, keep_out),
         out,
-        PairSettings(generated_queries=generated, size=size, seed=seed),
+        TransferPairSettings(generated_queries=generated, size=size, seed=seed),
         dense_encoder,
-        ProductText(reads).template if reads else DEFAULT_READS,
+        ProductText(reads).template if reads else DEFAULT_TEMPLATE,
     )
     click.echo(f"{count:,} pairs -> {out}")
 
@@ -99,16 +99,16 @@ def word_pairs(
     out: Path,
 ) -> None:
     """Pairs without labels of words that TITLES lack, for shops of other kinds."""
-    from qtr_rerank.data.texts import read_texts
-    from qtr_rerank.teacher.prepare import write_word_pairs
-    from qtr_rerank.teacher.word_pairs import WordPairSettings
+    from qtr_rerank.data.text_lists import read_texts
+    from qtr_rerank.teacher.vocabulary_pairs import VocabularyPairSettings
+    from qtr_rerank.teacher.write_pairs import write_vocabulary_pairs
 
-    count = write_word_pairs(
+    count = write_vocabulary_pairs(
         encoder,
         (title for path in titles for title in read_texts(path, column, sources)),
         _given_queries(query_files, query_sources, keep_out),
         out,
-        WordPairSettings(pairs=size, seed=seed),
+        VocabularyPairSettings(pairs=size, seed=seed),
     )
     click.echo(f"{count:,} pairs -> {out}")
 
@@ -117,13 +117,13 @@ def word_pairs(
 @click.argument("dataset")
 @click.argument("folder", type=IN_PATH)
 @click.option("--split", type=click.Choice(["train", "dev"]), help="One side of the query split.")
-@click.option("--reads", default=DEFAULT_READS, show_default=True, help=READS_HELP)
+@click.option("--reads", default=DEFAULT_TEMPLATE, show_default=True, help=READS_HELP)
 @click.option("-o", "--out", required=True, type=OUT_PATH, help="Parquet file to write.")
 def judged(dataset: str, folder: Path, split: Any, reads: str, out: Path) -> None:
     """Judged pairs of a public data set (icecat, ...) that lies in FOLDER."""
-    from qtr_rerank.data.any_catalog import product_texts
+    from qtr_rerank.data.catalog_formats import product_texts
     from qtr_rerank.data.datasets import open_dataset
-    from qtr_rerank.teacher.prepare import write_judged_pairs
+    from qtr_rerank.teacher.write_pairs import write_judged_pairs
     from qtr_rerank.template import ProductText
 
     opened = open_dataset(dataset, folder)
@@ -139,10 +139,10 @@ def judged(dataset: str, folder: Path, split: Any, reads: str, out: Path) -> Non
 @click.option("-o", "--out", required=True, type=OUT_PATH, help="Parquet file to write.")
 def augment(pairs_file: Path, per_pair: int, seed: int, out: Path) -> None:
     """Variations of pairs: words masked, swapped, n-grams, titles of other queries."""
-    from qtr_rerank.teacher.augment import AugmentSettings
-    from qtr_rerank.teacher.prepare import write_augmented
+    from qtr_rerank.teacher.augmented_pairs import AugmentSettings
+    from qtr_rerank.teacher.write_pairs import write_augmented_pairs
 
-    rows = write_augmented(pairs_file, out, AugmentSettings(per_pair=per_pair, seed=seed))
+    rows = write_augmented_pairs(pairs_file, out, AugmentSettings(per_pair=per_pair, seed=seed))
     click.echo(f"{rows:,} pairs -> {out}")
 
 
@@ -150,11 +150,11 @@ def augment(pairs_file: Path, per_pair: int, seed: int, out: Path) -> None:
 @click.option("--queries", default=1500, show_default=True, help="Queries to make.")
 @click.option("--per-query", default=16, show_default=True, help="Products of each, at most.")
 @click.option("--seed", default=11, show_default=True, help="Of the shop; not `qtr sample`'s.")
-@click.option("--reads", default=DEFAULT_READS, show_default=True, help=READS_HELP)
+@click.option("--reads", default=DEFAULT_TEMPLATE, show_default=True, help=READS_HELP)
 @click.option("-o", "--out", required=True, type=OUT_PATH, help="Parquet file to write.")
 def sample(queries: int, per_query: int, seed: int, reads: str, out: Path) -> None:
     """Judged pairs of a generated shop: synonyms, units, negation, accessories."""
-    from qtr_rerank.teacher.prepare import write_sample_pairs
+    from qtr_rerank.teacher.write_pairs import write_sample_pairs
     from qtr_rerank.template import ProductText
 
     count = write_sample_pairs(out, queries, per_query, seed, ProductText(reads))
@@ -167,10 +167,10 @@ def sample(queries: int, per_query: int, seed: int, reads: str, out: Path) -> No
 @click.option("-o", "--out", required=True, type=OUT_PATH)
 def label(pairs_file: Path, encoder: str, out: Path) -> None:
     """Label pairs without judges: half a bi-encoder's cosine, half lexical coverage."""
-    from qtr_rerank.teacher.score import add_cosine, mix_label
+    from qtr_rerank.teacher.weak_labels import add_cosine, add_weak_label
 
     add_cosine(encoder, pairs_file, out)
-    mix_label(out, out)
+    add_weak_label(out, out)
     click.echo(f"labelled -> {out}")
 
 
@@ -203,12 +203,12 @@ def distill(
 ) -> None:
     """Train a student (bert2dnn, bert-bilstm, match, twin) on a teacher's scores."""
     need_training()
-    from qtr_rerank.students import train
     from qtr_rerank.students.configurations import configuration
+    from qtr_rerank.students.distill import distill as run
 
     settings = configuration(kind, config, seed=seed, epochs=epochs)
     settings = with_overrides(settings, assignments)
-    report = train.distill(kind, list(scores), list(gold), encoder, out, settings)
+    report = run(kind, list(scores), list(gold), encoder, out, settings)
     click.echo(f"{kind}: held-out loss {report.held_out_loss:.4f} -> {out}")
 
 
@@ -238,8 +238,8 @@ def _given_queries(
     files: Iterable[Path], sources: tuple[str, ...], keep_out: Iterable[Path]
 ) -> Iterable[str]:
     """Queries of files, without those of judged pairs that are to be measured on."""
-    from qtr_rerank.data.pair_tables import read_table, texts
-    from qtr_rerank.data.texts import read_texts
+    from qtr_rerank.data.text_lists import read_texts
+    from qtr_rerank.data.training_pairs import read_table, texts
 
     avoided = {q for path in keep_out for q in texts(read_table(path, ["query"]), "query")}
     for path in files:

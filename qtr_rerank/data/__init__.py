@@ -1,1 +1,1 @@
-"""Titles: catalogs, judgments and pairs, read into records."""
+"""Reads catalogs, judgments, pairs and public data sets into records."""

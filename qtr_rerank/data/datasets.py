@@ -1,4 +1,4 @@
-"""Names of public data sets -> their readers, licences and addresses: the registry."""
+"""The registry of public data sets: readers, licences and addresses by name."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from qtr_rerank.data import esci, homedepot, icecat, wands
-from qtr_rerank.data.catalogs import CatalogReader
+from qtr_rerank.data.catalog_reader import CatalogReader
+from qtr_rerank.data.dataset_files import find_file
 from qtr_rerank.data.download import Progress, RemoteFile, fetch
-from qtr_rerank.data.files import find_file
 from qtr_rerank.errors import DataError
 from qtr_rerank.records import Judgment
 
 _CHORUS = "https://raw.githubusercontent.com/querqy/chorus/5f7e67688bdd57a9b6769d60ad35bc4d95d0c6f3"
 _WANDS = "https://raw.githubusercontent.com/wayfair/WANDS/37f00c95b2a2abca6396680976378dc899babb7c"
-# Git LFS: the address that answers with the file itself; its SHA-256 is the one in its pointer.
+# Git LFS: this address serves the file itself; its SHA-256 is the one in the LFS pointer.
 _ESCI = (
     "https://media.githubusercontent.com/media/amazon-science/esci-data/"
     "7e0e3073f5ca36c0b5ff79e847cf99a74597645d/shopping_queries_dataset"
@@ -24,10 +24,10 @@ _ESCI = (
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """A public data set: how to read it, under which licence, and where to fetch it.
+    """A public data set: its readers, its licence, and the files to download.
 
-    `weights_may_ship` says whether models trained on it may be distributed. A set without `files`
-    cannot be fetched by a program; `note` then says how to get it.
+    `weights_may_ship`: models trained on it may be distributed. A set without `files` cannot be
+    downloaded by a program; `note` then says how to get it.
     """
 
     name: str
@@ -44,17 +44,17 @@ class Dataset:
 
 @dataclass(frozen=True, slots=True)
 class OpenDataset:
-    """A data set and the folder that holds it."""
+    """A data set and its folder."""
 
     dataset: Dataset
     folder: Path
 
     def catalog(self) -> CatalogReader:
-        """Its products, streamed."""
+        """A reader of its products."""
         return self.dataset.read_catalog(self.folder)
 
     def judgments(self) -> list[Judgment]:
-        """Its judgments, on its own scale."""
+        """Its judgments, on its own rating scale."""
         return self.dataset.read_judgments(self.folder)
 
 
@@ -143,19 +143,20 @@ def dataset(name: str) -> Dataset:
     return DATASETS[name]
 
 
-def holds(folder: Path, chosen: Dataset) -> bool:
-    """Whether the folder holds the set's catalog and judgments, as published or repacked."""
+def contains_dataset(folder: Path, chosen: Dataset) -> bool:
+    """Whether the folder contains the set's catalog and judgments, as published or repacked."""
     wanted = chosen.catalog_files, chosen.judgment_files
     return folder.is_dir() and all(find_file(folder, names) is not None for names in wanted)
 
 
 def open_dataset(name: str, folder: Path | str) -> OpenDataset:
-    """The data set in a folder. Raises DataError where the name is unknown or it is not there."""
+    """The data set in a folder. Raises DataError where the name is unknown or a file is missing."""
     chosen = dataset(name)
-    if not holds(Path(folder), chosen):
+    if not contains_dataset(Path(folder), chosen):
         raise DataError(
-            f"{folder} does not hold {name} (one of {', '.join(chosen.catalog_files)} and one of "
-            f"{', '.join(chosen.judgment_files)}); fetch it with: qtr data get {name} --to {folder}"
+            f"{folder} does not contain {name} (one of {', '.join(chosen.catalog_files)} and one "
+            f"of {', '.join(chosen.judgment_files)}); "
+            f"fetch it with: qtr data get {name} --to {folder}"
         )
     return OpenDataset(chosen, Path(folder))
 
@@ -167,9 +168,10 @@ def fetch_dataset(
     mirror: str | None = None,
     progress: Callable[[str], Progress] | None = None,
 ) -> OpenDataset:
-    """Download every file of the set into the folder. `mirror` replaces the published addresses.
+    """Download every file of the set into the folder, from `mirror` where one is given.
 
-    Raises DataError where the set cannot be fetched by a program; the message says how to get it.
+    `progress` makes a callback for each file's name. Raises DataError where the set cannot be
+    downloaded by a program; the message says how to get it.
     """
     chosen = dataset(name)
     if not chosen.files:

@@ -1,4 +1,4 @@
-"""ESCI, Amazon's shopping queries -> products and judgments, one locale at a time.
+"""Reads ESCI, Amazon's shopping queries: products and judgments of one locale.
 
 As published, in Parquet: `shopping_queries_dataset_products.parquet` (product_id, product_title,
 product_description, product_bullet_point, product_brand, product_color, product_locale) and
@@ -11,9 +11,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from qtr_rerank.data.catalogs import CatalogReader, ColumnMapping, to_product
-from qtr_rerank.data.files import first_file
+from qtr_rerank.data.catalog_reader import CatalogReader
+from qtr_rerank.data.column_mapping import ColumnMapping
+from qtr_rerank.data.dataset_files import first_file
 from qtr_rerank.data.judgments import judgments_of, required_text
+from qtr_rerank.data.product_rows import to_product
 from qtr_rerank.data.rows import BadRow, Row, RowFaultError
 from qtr_rerank.data.tables import Table
 from qtr_rerank.errors import DataError
@@ -40,9 +42,9 @@ def read_esci(
     on_bad_row: Callable[[BadRow], None] | None = None,
     rejects: Path | str | None = None,
 ) -> CatalogReader:
-    """The catalog of one locale: the same product id stands in several, with other texts.
+    """The catalog of one locale; a product id may occur in several, with other texts.
 
-    The colour is an attribute; the bullet points stay in `extra`.
+    The colour becomes an attribute; the bullet points stay in `extra`.
     """
     _require("locale", locale, LOCALES)
     table = Table(first_file(folder, CATALOG_FILES))
@@ -59,9 +61,9 @@ def read_esci(
 def read_esci_judgments(
     folder: Path | str, *, locale: str = "us", split: str | None = None, small: bool = False
 ) -> list[Judgment]:
-    """Exact is 3, substitute 2, complement 1, irrelevant 0.
+    """Judgments of one locale: exact is 3, substitute 2, complement 1, irrelevant 0.
 
-    `split` ("train" or "test") and `small` (the harder queries of task 1) narrow the set.
+    `split` ("train" or "test") and `small` (the harder queries of task 1) select a part.
     """
     _require("locale", locale, LOCALES)
     if split is not None:

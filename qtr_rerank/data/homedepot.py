@@ -1,6 +1,6 @@
-"""Home Depot product search relevance (Kaggle 2016) -> products and judgments.
+"""Reads Home Depot product search relevance (Kaggle 2016): products and judgments.
 
-As repacked: `products.csv[.gz]` and `judgments.csv`. As Kaggle gives it, in Latin-1:
+Repacked: `products.csv[.gz]` and `judgments.csv`. Kaggle's own files, in Latin-1:
 `train.csv` (id, product_uid, product_title, search_term, relevance), `test.csv` (the same without
 relevance), `product_descriptions.csv` and `attributes.csv` (product_uid, name, value).
 """
@@ -11,9 +11,11 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from qtr_rerank.data.catalogs import CatalogReader, ColumnMapping, read_catalog, to_product
-from qtr_rerank.data.files import find_file, first_file
+from qtr_rerank.data.catalog_reader import CatalogReader, read_catalog
+from qtr_rerank.data.column_mapping import ColumnMapping
+from qtr_rerank.data.dataset_files import find_file, first_file
 from qtr_rerank.data.judgments import judgments_of, read_judgments, required_number, required_text
+from qtr_rerank.data.product_rows import to_product
 from qtr_rerank.data.rows import BadRow, Row, RowFaultError, bad_row
 from qtr_rerank.data.tables import Table
 from qtr_rerank.records import Judgment
@@ -33,9 +35,9 @@ def read_homedepot(
 ) -> CatalogReader:
     """The catalog in a folder: the products that have a title.
 
-    In Kaggle's layout titles stand in the judged and the test pairs; descriptions and attributes
-    are joined to them (and held in memory), those of products without a title are left out, the
-    attribute `MFG Brand Name` becomes the brand.
+    Kaggle's files have titles only in the judged and the test pairs. Descriptions and attributes
+    are joined to them in memory; those of products without a title are left out. The attribute
+    `MFG Brand Name` becomes the brand.
     """
     repacked = find_file(folder, CATALOG_FILES)
     if repacked is not None:
@@ -85,7 +87,7 @@ def _kaggle_rows(folder: Path) -> Iterator[Row | BadRow]:
             if not uid.strip() or not title.strip():
                 column = "product_title" if uid.strip() else "product_uid"
                 yield bad_row(path, row, RowFaultError(column, "", f"the {column} is missing"))
-            # One line a pair: a product stands in many.
+            # One line is one pair: a product occurs in many.
             elif uid not in products:
                 products[uid] = Row(row.line, {"product_uid": uid, "product_title": title})
     for name, join in (("product_descriptions.csv", _describe), ("attributes.csv", _attribute)):
@@ -110,14 +112,14 @@ def _attribute(path: Path, products: dict[str, Row]) -> Iterator[BadRow]:
             continue
         uid, name, value = (row.fields[column] for column in ("product_uid", "name", "value"))
         if not uid and not name and not value:
-            continue  # the published file holds blank rows
+            continue  # the published file has blank rows
         if not uid or not name:
             column = "product_uid" if not uid else "name"
             yield bad_row(
-                path, row, RowFaultError(column, "", "an attribute of no product or name")
+                path, row, RowFaultError(column, "", "the attribute has no product or no name")
             )
             continue
-        # Some tools wrote the ids as floating point, for the blank rows among them.
+        # Because of the blank rows, some tools wrote the ids as floats.
         product = products.get(uid.removesuffix(".0"))
         if product is None:
             continue

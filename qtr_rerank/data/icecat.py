@@ -1,4 +1,4 @@
-"""Icecat electronics (querqy/chorus) -> products and judgments, as published and as repacked.
+"""Reads Icecat electronics (querqy/chorus): products and judgments, published or repacked.
 
 Published: `icecat-products-w_price-19k-20201127.json`, an array whose attributes are flat fields
 `attr_t_*` (text), `attr_n_*` (number), `attr_b_*` (yes or no), and `Broad_Query_Set_rated.csv`.
@@ -13,9 +13,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from qtr_rerank.data.catalogs import CatalogReader, ColumnMapping, to_product
-from qtr_rerank.data.files import first_file
+from qtr_rerank.data.catalog_reader import CatalogReader
+from qtr_rerank.data.column_mapping import ColumnMapping
+from qtr_rerank.data.dataset_files import first_file
 from qtr_rerank.data.judgments import read_judgments
+from qtr_rerank.data.product_rows import to_product
 from qtr_rerank.data.rows import BadRow, Row, RowFaultError
 from qtr_rerank.data.tables import Table
 from qtr_rerank.records import AttributeValue, Judgment, Product
@@ -39,9 +41,9 @@ def read_icecat(
 ) -> CatalogReader:
     """The catalog in a folder (or the file itself).
 
-    Prices, in cents as published, become units. Attributes lose the prefix that says their type
-    (the Python type says it), except where two would then share a name. The category is the
-    product type where it is words, else "": only some of the products have one.
+    Prices are published in cents and become units. Attributes lose the prefix of their type (the
+    Python type shows it), except where two would then share a name. The category is the product
+    type where that contains letters, else "": only some products have one.
     """
     path = first_file(folder, CATALOG_FILES)
     table = Table(path)
@@ -67,7 +69,7 @@ def _product(row: Row) -> Product:
     return replace(
         product,
         price=_units(fields, product.price),
-        # Some suppliers entered a count there ("1").
+        # Some suppliers entered a number as product type ("1").
         category=kind if isinstance(kind, str) and re.search(r"[^\W\d_]", kind) else "",
         attributes=attributes,
     )

@@ -1,4 +1,4 @@
-"""Judgment files -> records: query, product, rating, on the source's own scale."""
+"""Reads judgment files: query, product and rating, on the source's own scale."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ ALIASES: dict[str, tuple[str, ...]] = {
 
 
 def read_judgments(path: Path | str, *, format: str | None = None) -> list[Judgment]:
-    """Judgments with the columns query, docid, rating, or their usual other names, in file order.
+    """Judgments of a table with the columns query, docid, rating (or ALIASES), in file order.
 
-    A judgment set with holes misleads, so the first bad row is an error: DataError names file,
-    line, column and value. A pair judged twice is an error where the ratings differ, and once in
-    the list where they agree.
+    An incomplete judgment set misleads, so the first bad row raises DataError with file, line,
+    column and value. A pair that is judged twice counts once where the ratings agree, and raises
+    DataError where they differ.
     """
     table = Table(path, format=format)
     if table.columns is not None:
@@ -38,7 +38,7 @@ def judgments_of(
     rows: Iterable[Row | BadRow],
     to_judgment: Callable[[Row], Judgment | None],
 ) -> list[Judgment]:
-    """The judgments of rows; a row for which the function returns None is not of the set."""
+    """The judgments of rows; a row for which `to_judgment` returns None is left out."""
     found: dict[tuple[str, str], tuple[Judgment, int]] = {}
     for row in rows:
         if isinstance(row, BadRow):
@@ -50,17 +50,17 @@ def judgments_of(
             key = judgment.query, judgment.product_id
             first, line = found.setdefault(key, (judgment, row.line))
             if first.rating != judgment.rating:
-                reason = f"{key} was rated {first.rating} in line {line}; keep one of the two"
+                reason = f"{key} was rated {first.rating} in line {line}; keep one rating"
                 raise RowFaultError("rating", judgment.rating, reason)
         except RowFaultError as fault:
             raise DataError(f"bad judgment: {bad_row(path, row, fault)}") from fault
     if not found:
-        raise DataError(f"{path} holds no judgments; expected one a row")
+        raise DataError(f"{path} has no judgments; expected one per row")
     return [judgment for judgment, _ in found.values()]
 
 
 def required_text(fields: Mapping[str, Any], column: str) -> str:
-    """The cell as text. Raises RowFaultError where it is missing, empty, or no text or number."""
+    """The cell as text. Raises RowFaultError where it is empty, or neither text nor an integer."""
     value = fields.get(column)
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)

@@ -1,4 +1,4 @@
-"""Prices as shops write them -> numbers. Pure; what is ambiguous is refused, not guessed."""
+"""Parses prices as shops write them. Ambiguous prices raise an error: none is guessed."""
 
 from __future__ import annotations
 

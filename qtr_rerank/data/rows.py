@@ -1,4 +1,4 @@
-"""Rows of a file before they are records, and the rows that cannot become one. Pure."""
+"""Rows as a file has them, before they become records, and rows that were set aside."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _SHOWN = 120
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row as its file has it. `line` is where it begins (from 1; in Parquet, its row)."""
+    """One row of a file. `line` is its first line (from 1; in Parquet, the row number)."""
 
     line: int
     fields: dict[str, Any]
@@ -24,10 +24,10 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class BadRow:
-    """A row that was set aside: where, what was found there, and why it cannot be used.
+    """A row that was set aside: its place, the value at fault, and the reason.
 
-    `line` is the line where the row begins (in Parquet, the row, from 1); `column` is empty where
-    no column can be named; `row` is the whole row as text.
+    `line` is the row's first line (in Parquet, the row number, from 1); `column` is empty where
+    the fault is not in one column; `row` is the whole row as text.
     """
 
     file: str
@@ -47,7 +47,7 @@ class BadRow:
 
 
 class RowFaultError(Exception):
-    """What is wrong in one row; the reader that holds the row makes a `BadRow` of it."""
+    """A fault in one row. The reader, which knows file and line, turns it into a `BadRow`."""
 
     def __init__(self, column: str, value: object, reason: str) -> None:
         super().__init__(reason)
@@ -57,18 +57,18 @@ class RowFaultError(Exception):
 
 
 def as_text(value: object) -> str:
-    """Text that can be shown and written: what is not Unicode is escaped."""
+    """Text that can be printed and written as UTF-8: lone surrogates are escaped."""
     text = value if isinstance(value, str) else repr(value)
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def shown(value: str) -> str:
-    """The value in quotes, cut to a length that fits a message."""
+    """The value in quotes, shortened to fit a message."""
     return repr(value if len(value) <= _SHOWN else value[: _SHOWN - 3] + "...")
 
 
 def bad_row(file: Path, row: Row, fault: RowFaultError) -> BadRow:
-    """The row, set aside for the fault that was found in it."""
+    """The row as a `BadRow`, with the fault that was found in it."""
     raw = row.raw
     if raw is None:
         raw = json.dumps(row.fields, ensure_ascii=False, default=str)
@@ -76,7 +76,7 @@ def bad_row(file: Path, row: Row, fault: RowFaultError) -> BadRow:
 
 
 class NotJsonError(ValueError):
-    """What Python's parser takes, and no other reader of JSON: NaN, or half a character."""
+    """Python's parser accepts it, the JSON standard does not: NaN, Infinity, a lone surrogate."""
 
 
 def strict_json(text: str) -> Any:
@@ -93,6 +93,7 @@ def _refuse(constant: str) -> NoReturn:
 
 
 def is_json_sound(value: object) -> bool:
+    """Whether the value can be written as standard JSON."""
     try:
         strict_json(json.dumps(value))
     except ValueError:

@@ -1,22 +1,22 @@
-"""Files -> rows: CSV, TSV, JSON and Parquet, one row at a time, before any of them is a record.
+"""Reads CSV, TSV, JSON and Parquet files as streams of rows.
 
-What every reader of catalogs, judgments and pairs stands on. A row that cannot be read comes out
-in its place as a `BadRow`, so that whoever reads the rows decides what to do about it; only a file
-that cannot be read at all raises DataError.
+The readers of catalogs, judgments and pairs all use it. An unreadable row comes out in its place
+as a `BadRow`, so that each reader decides whether to stop or to go on. Only a file that cannot be
+read at all raises DataError.
 """
 
 from __future__ import annotations
 
 import csv
-import gzip
 import io
 import json
 import zlib
 from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, cast
+from typing import Any
 
+from qtr_rerank.data.file_formats import DELIMITERS, detect_format, known_format, open_text
 from qtr_rerank.data.rows import (
     SURROGATE,
     BadRow,
@@ -31,27 +31,14 @@ from qtr_rerank.data.rows import (
 )
 from qtr_rerank.errors import DataError, MissingExtraError
 
-TableFormat = Literal["csv", "tsv", "jsonl", "json", "parquet"]
-
-FORMATS: dict[str, TableFormat] = {
-    ".csv": "csv",
-    ".tsv": "tsv",
-    ".tab": "tsv",
-    ".jsonl": "jsonl",
-    ".ndjson": "jsonl",
-    ".json": "json",
-    ".parquet": "parquet",
-    ".pq": "parquet",
-}
-_DELIMITERS = ",\t;"
 _CHUNK = 1 << 20
 
 
 class Table:
-    """A file of rows. Each iteration reads it from its beginning, in bounded memory.
+    """A file of rows. Each iteration reads it from the beginning, in bounded memory.
 
-    `columns` are those of the header or schema, None for JSON, where every row has its own. In CSV
-    all values are text. Raises DataError for a file that is missing, damaged, or has no usable
+    `columns` are those of the header or schema; None for JSON, where every row has its own. CSV
+    values are all text. Raises DataError for a file that is missing, damaged, or has no usable
     header; MissingExtraError for Parquet where pyarrow is not installed.
     """
 
@@ -59,7 +46,7 @@ class Table:
         self, path: Path | str, *, format: str | None = None, encoding: str = "utf-8"
     ) -> None:
         self.path = Path(path)
-        self.format = _known(format) if format is not None else detect_format(self.path)
+        self.format = known_format(format) if format is not None else detect_format(self.path)
         self.encoding = encoding
         self.schema: Any = None  # the Arrow schema, of Parquet only
         self._delimiter = "\t" if self.format == "tsv" else ","
@@ -76,16 +63,16 @@ class Table:
             return
         read = {"jsonl": self._json_lines, "json": self._json_array}.get(self.format, self._csv)
         try:
-            # Line ends are kept: a quoted cell may hold its own.
+            # Line ends stay as they are: a quoted cell may contain some.
             with open_text(self.path, self.encoding, "\n" if read != self._csv else "") as stream:
                 yield from read(stream)
         except (OSError, EOFError, zlib.error) as error:
             raise DataError(f"{self.path} cannot be read to its end: {error}") from error
 
     def require(self, *columns: str) -> Table:
-        """The table itself. Raises DataError where its header or schema lacks one of the columns.
+        """Returns the table. Raises DataError where the header or schema lacks one of the columns.
 
-        JSON has no header: there a missing column is a matter of the row.
+        JSON has no header: a missing column is then a fault of the row.
         """
         missing = [
             name for name in columns if self.columns is not None and name not in self.columns
@@ -104,9 +91,9 @@ class Table:
             with open_text(self.path, self.encoding, "") as stream:
                 first = next((line for line in stream if line.strip()), "")
                 if self.format == "csv":
-                    # The published .csv files of some sets are tab-separated; spreadsheets in
-                    # many languages write semicolons. The header tells which it is.
-                    self._delimiter = max(_DELIMITERS, key=first.count)
+                    # Some published .csv files are tab-separated, and spreadsheets in many
+                    # languages write semicolons. The header shows the delimiter.
+                    self._delimiter = max(DELIMITERS, key=first.count)
                 stream.seek(0)
                 header = next((row for row in self._records(stream)), None)
         except (OSError, EOFError, zlib.error) as error:
@@ -141,30 +128,30 @@ class Table:
     def _records(
         self, stream: io.TextIOWrapper, width: int | None = None
     ) -> Iterator[tuple[int, list[str], str] | BadRow]:
-        """(line, cells, text) of every row that is not empty, the header first."""
+        """(line, cells, text) of every row that is not empty, header first."""
         lines = _Lines(stream)
         number = 1
         while True:
             lines.taken.clear()
             fault = ""
             try:
-                # Strict: else a quote that is never closed swallows all that follows.
+                # Strict: otherwise an unclosed quote swallows the rest of the file.
                 cells = next(csv.reader(lines, delimiter=self._delimiter, strict=True))
             except StopIteration:
                 return
             except csv.Error as error:
-                # Only the first line is at fault; those it had swallowed are read again.
+                # Only the first line is at fault; the lines it swallowed are read again.
                 cells, fault = [], f"not readable as {self.format.upper()}: {error}"
-                lines.give_back()
+                lines.put_back()
             if cells and width is not None and len(cells) != width:
                 fault = f"{len(cells)} columns where the header has {width}"
                 if len(lines.taken) > 1:
                     fault += f", in {len(lines.taken)} lines that a quote holds together"
             if fault and self._delimiter == "\t":
-                # Tab-separated files are often written without quoting: a quote is then a quote.
+                # Tab-separated files are often written without quoting: a quote is then plain text.
                 plain = lines.taken[0].rstrip("\r\n").split("\t")
                 if len(plain) == width:
-                    lines.give_back()
+                    lines.put_back()
                     cells, fault = plain, ""
             raw = "".join(lines.taken)
             if fault:
@@ -182,7 +169,7 @@ class Table:
                 yield self._json_row(number, line)
 
     def _json_array(self, stream: io.TextIOWrapper) -> Iterator[Row | BadRow]:
-        """The objects of one array. Past a syntax error nothing can be told apart: DataError."""
+        """The objects of one array. A syntax error hides where the next one begins: DataError."""
         decoder = json.JSONDecoder()
         buffer, number, opened = "", 1, False
         while True:
@@ -257,91 +244,24 @@ class Table:
 
 
 class _Lines:
-    """The lines of a file; those of the row in hand can be given back and read again."""
+    """The lines of a file. Those of the current row can be put back, to be read again."""
 
     def __init__(self, stream: io.TextIOWrapper) -> None:
         self._stream = stream
-        self._again: deque[str] = deque()
+        self._returned: deque[str] = deque()
         self.taken: list[str] = []
 
     def __iter__(self) -> _Lines:
         return self
 
     def __next__(self) -> str:
-        line = self._again.popleft() if self._again else next(self._stream)
+        line = self._returned.popleft() if self._returned else next(self._stream)
         self.taken.append(line)
         return line
 
-    def give_back(self) -> None:
-        self._again.extendleft(reversed(self.taken[1:]))
+    def put_back(self) -> None:
+        self._returned.extendleft(reversed(self.taken[1:]))
         del self.taken[1:]
-
-
-def format_of_name(path: Path, format: str | None = None) -> TableFormat:
-    """The format given, else by the file's ending (before a `.gz`). Raises DataError."""
-    found = _known(format) if format is not None else _by_name(path)
-    if found is None:
-        raise DataError(
-            f"the name of {path} tells no format; end it in one of {', '.join(FORMATS)}"
-        )
-    if found == "parquet" and path.suffix.lower() == ".gz":
-        raise DataError(f"{path}: Parquet is compressed inside; leave off the .gz")
-    return found
-
-
-def _by_name(path: Path) -> TableFormat | None:
-    name = path.with_suffix("") if path.suffix.lower() == ".gz" else path
-    return FORMATS.get(name.suffix.lower())
-
-
-def detect_format(path: Path) -> TableFormat:
-    """By the file's ending (before a `.gz`), else by its first bytes. Raises DataError."""
-    named = _by_name(path)
-    if named is not None:
-        return named
-    try:
-        with _open_bytes(path) as stream:
-            head = stream.read(4096).removeprefix(b"\xef\xbb\xbf").lstrip()
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{path} cannot be read: {error}") from error
-    if head.startswith(b"PAR1"):
-        return "parquet"
-    if head[:1] in (b"{", b"["):
-        return "jsonl" if head[:1] == b"{" else "json"
-    first = head.split(b"\n", 1)[0]
-    if any(delimiter.encode() in first for delimiter in _DELIMITERS):
-        return "csv"
-    raise DataError(
-        f"the format of {path} cannot be told from its name or content; "
-        f"name it with one of {', '.join(FORMATS)} (.gz may follow), or give the format"
-    )
-
-
-def _known(name: str) -> TableFormat:
-    if name not in FORMATS.values():
-        known = ", ".join(sorted(set(FORMATS.values())))
-        raise DataError(f"unknown format {name!r}; expected one of {known}")
-    return cast(TableFormat, name)
-
-
-def _open_bytes(path: Path) -> BinaryIO:
-    """The file, unzipped where its first bytes say that it is zipped, whatever its name."""
-    stream = path.open("rb")
-    zipped = stream.read(2) == b"\x1f\x8b"
-    stream.close()
-    return cast(BinaryIO, gzip.open(path, "rb")) if zipped else path.open("rb")
-
-
-def open_text(path: Path, encoding: str, newline: str) -> io.TextIOWrapper:
-    """Text of a file, gzipped or not, without its byte order mark.
-
-    Bytes that are not of the encoding come out as lone surrogates, so that one bad row does not
-    end the reading of all.
-    """
-    name = "utf-8-sig" if encoding.lower() in ("utf-8", "utf8") else encoding
-    return io.TextIOWrapper(
-        _open_bytes(path), encoding=name, errors="surrogateescape", newline=newline
-    )
 
 
 def _parquet_file(path: Path) -> Any:

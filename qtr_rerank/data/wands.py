@@ -1,4 +1,4 @@
-"""WANDS, the Wayfair annotation set -> products and judgments.
+"""Reads WANDS, the Wayfair annotation set: products and judgments.
 
 As published, tab-separated: `product.csv` (product_id, product_name, product_class, category
 hierarchy, product_description, product_features, rating_count, average_rating, review_count),
@@ -13,9 +13,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from qtr_rerank.data.catalogs import CatalogReader, ColumnMapping, to_product
-from qtr_rerank.data.files import first_file
+from qtr_rerank.data.catalog_reader import CatalogReader
+from qtr_rerank.data.column_mapping import ColumnMapping
+from qtr_rerank.data.dataset_files import first_file
 from qtr_rerank.data.judgments import judgments_of, required_text
+from qtr_rerank.data.product_rows import to_product
 from qtr_rerank.data.rows import BadRow, Row, RowFaultError
 from qtr_rerank.data.tables import Table
 from qtr_rerank.errors import DataError
@@ -40,7 +42,7 @@ def read_wands(
     on_bad_row: Callable[[BadRow], None] | None = None,
     rejects: Path | str | None = None,
 ) -> CatalogReader:
-    """The catalog in a folder. The class is the category; the hierarchy stays in `extra`."""
+    """The catalog in a folder. The class becomes the category; the hierarchy stays in `extra`."""
     table = Table(first_file(folder, CATALOG_FILES)).require(*_MAPPING.named().values())
     return CatalogReader(
         table.path, lambda: table, _product, on_bad_row=on_bad_row, rejects=rejects
@@ -48,7 +50,7 @@ def read_wands(
 
 
 def read_wands_judgments(folder: Path | str) -> list[Judgment]:
-    """Exact is 2, Partial 1, Irrelevant 0."""
+    """Judgments in a folder: Exact is 2, Partial 1, Irrelevant 0."""
     queries: dict[str, str] = {}
     for row in Table(first_file(folder, QUERY_FILES)).require("query_id", "query"):
         if isinstance(row, BadRow):
@@ -70,8 +72,11 @@ def read_wands_judgments(folder: Path | str) -> list[Judgment]:
 
 
 def parse_features(text: str) -> dict[str, AttributeValue]:
-    """`a:b|c:d` as attributes. A piece without a name goes on with the value before it, and a
-    name that comes again adds to its value, both after a `|`."""
+    """`a:b|c:d` as attributes.
+
+    A part without a name continues the value before it, and a repeated name extends its value,
+    both after a `|`.
+    """
     attributes: dict[str, AttributeValue] = {}
     last = ""
     for piece in text.split("|"):
@@ -91,7 +96,7 @@ def _product(row: Row) -> Product:
 
 
 def _with_numbers(extra: Mapping[str, Any]) -> dict[str, Any]:
-    """Ratings as numbers; one that is not a number stays the text it was."""
+    """The numeric columns as numbers; a value that is not a number stays text."""
     numbers = dict(extra)
     for name in _NUMBERS:
         with suppress(KeyError, ValueError):

@@ -1,1 +1,1 @@
-"""Evaluate: runs against judgments, with a kept measures library."""
+"""Measures quality and latency: search runs against judgments, scored pairs, model times."""

@@ -1,4 +1,4 @@
-"""Measure: whether probabilities mean what they say. Arrays in, numbers out."""
+"""Calibration of probabilities: reliability diagram and expected calibration error."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class ReliabilityBin:
-    """The pairs whose probability is above `low` and at most `high` (the first bin has 0 too).
+    """The pairs whose probability is above `low` and at most `high` (the first bin includes 0).
 
-    `confidence` and `accuracy`: their mean probability and their mean label. Empty bins have the
-    middle of the bin as both, and count for nothing.
+    `confidence` is their mean probability, `accuracy` their mean label. In an empty bin both are
+    the middle of the bin.
     """
 
     low: float
@@ -30,12 +30,12 @@ class ReliabilityBin:
 def reliability(
     probabilities: npt.ArrayLike, labels: npt.ArrayLike, bins: int = 15
 ) -> list[ReliabilityBin]:
-    """Bins of equal width over 0..1, as a reliability diagram shows them (Guo et al., "On
-    calibration of modern neural networks", ICML 2017, section 2).
+    """Bins of equal width over 0..1, as in a reliability diagram (Guo et al., "On calibration of
+    modern neural networks", ICML 2017, section 2).
 
-    Of a pair, the label (0 or 1, or a soft one between) takes the place of "the prediction was
-    right", and the probability of relevance that of the confidence: the form for two classes.
-    Raises DataError where a column leaves 0..1, is empty, or is not of the other's shape.
+    The form for two classes: the probability of relevance is the confidence, and the label (0, 1,
+    or a soft label between) replaces "the prediction was right". `probabilities` and `labels` have
+    shape (pairs,). Raises DataError where they are empty, outside 0..1, or differ in shape.
     """
     predicted, actual = np.asarray(probabilities, np.float64), np.asarray(labels, np.float64)
     if bins < 1:
@@ -51,7 +51,7 @@ def reliability(
                 f"{name} run from {column.min():g} to {column.max():g}; expected 0 to 1"
             )
     edges = np.linspace(0.0, 1.0, bins + 1)
-    # A bin holds its upper edge; rounding in the edges themselves then decides for all alike.
+    # A bin includes its upper edge; all values are compared with the same rounded edges.
     places = np.searchsorted(edges[1:-1], predicted, side="left")
     counts = np.bincount(places, minlength=bins)
     middles = (edges[:-1] + edges[1:]) / 2
@@ -79,9 +79,9 @@ def reliability(
 def expected_calibration_error(
     probabilities: npt.ArrayLike, labels: npt.ArrayLike, bins: int = 15
 ) -> float:
-    """ECE = sum over bins of (pairs in it / pairs) |accuracy - confidence| (Guo et al. 2017,
-    equation 3). 0 is perfect, 1 the worst; arguments and errors as of `reliability`.
+    """ECE = sum over bins of (pairs in the bin / pairs) |accuracy - confidence| (Guo et al. 2017,
+    equation 3). 0 is best, 1 is worst; arguments and errors as for `reliability`.
     """
-    found = reliability(probabilities, labels, bins)
-    total = sum(each.pairs for each in found)
-    return sum(each.pairs * abs(each.accuracy - each.confidence) for each in found) / total
+    diagram = reliability(probabilities, labels, bins)
+    total = sum(each.pairs for each in diagram)
+    return sum(each.pairs * abs(each.accuracy - each.confidence) for each in diagram) / total

@@ -1,4 +1,4 @@
-"""Measure: what a model costs, in milliseconds, on titles of a shop's usual length."""
+"""Latency of a model in milliseconds, on titles of the sample catalog (`qtr bench`)."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from qtr_rerank.runtime.scorer import Scorer
 QUERY = "wireless headphones black"
 ONE, HUNDRED, STORED = "1 pair from text", "100 pairs from text", "1,000 stored"
 PAIRS = {ONE: 1, HUNDRED: 100, STORED: 1000}
-"""Pairs that a call scores, by the name of what is asked; other names score none."""
+"""Pairs that one call scores, by workload; workloads that are not named here score none."""
 
 _WARM_UP_CALLS, _LEAST_CALLS = 3, 3
 
 
 @dataclass(frozen=True, slots=True)
 class Milliseconds:
-    """Of one call, over many calls."""
+    """Milliseconds of one call: median and 95th percentile over `calls` calls."""
 
     median: float
     p95: float
@@ -31,7 +31,7 @@ class Milliseconds:
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """One model's times, by what was asked of it."""
+    """One model's times by workload (`1 pair from text`, ...)."""
 
     model: str
     threads: int
@@ -41,7 +41,7 @@ class Latency:
 
     @property
     def per_pair(self) -> dict[str, float]:
-        """Median milliseconds a pair, of whatever scores pairs."""
+        """Median milliseconds per pair, for the workloads that score pairs."""
         return {
             name: time.median / PAIRS[name]
             for name, time in self.milliseconds.items()
@@ -54,9 +54,10 @@ class Latency:
 
 
 def speedups(latency: Latency, base: Latency) -> dict[str, float]:
-    """How many times less a pair costs than with `base`, by what was asked.
+    """Speedup per pair against `base`, by workload.
 
-    What `base` cannot do (scoring stored titles) is held against its 100 pairs from text.
+    A workload that `base` does not have (scoring stored titles) is compared with its 100 pairs
+    from text.
     """
     return {
         name: base.per_pair.get(name, base.per_pair[HUNDRED]) / each
@@ -67,9 +68,8 @@ def speedups(latency: Latency, base: Latency) -> dict[str, float]:
 def measure_latency(name_or_folder: str, *, threads: int = 1, seconds: float = 1.0) -> Latency:
     """Time a student on titles of the sample catalog.
 
-    From text: tokenising, encoding and scoring, 1 and 100 pairs of one query. Stored: scoring
-    1,000 titles whose features lie in memory, as in an index, the query read each time. Query: the
-    encoding of a query alone.
+    From text: tokenise, encode and score 1 or 100 pairs of one query. Stored: encode the query and
+    score 1,000 titles whose features are in memory, as in an index. Query alone: encode a query.
     """
     scorer = Scorer.load(name_or_folder, threads)
     titles = _titles()
@@ -81,15 +81,16 @@ def measure_latency(name_or_folder: str, *, threads: int = 1, seconds: float = 1
     return Latency(scorer.name, threads, times, 1000.0 * len(titles) / encoding.median)
 
 
-def measure_pair_reader(
+def measure_cross_encoder(
     name: str,
     score_texts: Callable[[str, Sequence[str]], object],
     *,
     threads: int = 1,
     seconds: float = 1.0,
 ) -> Latency:
-    """Time a model that reads query and title together (of which nothing is stored), on the very
-    texts of `measure_latency`. It must have been loaded for `threads`.
+    """Time a cross-encoder, which can store nothing, on the same texts as `measure_latency`.
+
+    It must have been loaded for `threads`.
     """
     return Latency(name, threads, _time_from_text(score_texts, _titles(), seconds), None)
 
@@ -108,8 +109,8 @@ def _time_from_text(
 
 
 def _time(job: Callable[[], object], seconds: float) -> Milliseconds:
-    # The first calls allocate and fill caches; nobody waits for them twice. A large model's one
-    # call takes longer than all the time there is for it: then one is enough, and three count.
+    # The first calls allocate memory and fill caches, so they are not counted. Where one call of a
+    # large model takes longer than `seconds`, one warm-up call and three counted calls remain.
     until = time.perf_counter() + seconds
     for _ in range(_WARM_UP_CALLS):
         job()

@@ -1,4 +1,4 @@
-"""Measure: judgments, from a table or TREC qrels, under the ids that `qtr search --run` writes."""
+"""Reads judgments from a table or TREC qrels, with the ids that `qtr search --run` writes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from qtr_rerank.errors import DataError
-from qtr_rerank.evaluate.files import Place, cell_text, column_of, table_rows, text_lines
+from qtr_rerank.evaluate.input_rows import RowLocation, cell_text, column_of, table_rows, text_lines
 from qtr_rerank.trec import trec_id, trec_query_id
 
 QUERY_COLUMNS = ("query", "search_term")
@@ -17,7 +17,7 @@ RATING_COLUMNS = ("rating", "relevance", "grade", "label")
 
 @dataclass(frozen=True, slots=True)
 class Qrels:
-    """Ratings by TREC query id and TREC document id, in the order of the file."""
+    """Ratings by TREC query id and document id, in the order of the file."""
 
     path: Path
     ratings: Mapping[str, Mapping[str, float]]
@@ -26,26 +26,26 @@ class Qrels:
 def read_qrels(path: Path) -> Qrels:
     """Read judgments: TREC qrels (`query-id iteration document-id rating`), or a table.
 
-    Which of the two is seen from the first line: TREC has four columns, the last a number. A table
-    (CSV, TSV, JSONL, Parquet) needs a query, a document and a rating (`query,docid,rating`, or the
-    aliases above); where it has a `qid` column, that is the query's id, else the query itself is.
-    Ratings may be fractions.
+    The first line shows which: TREC has four columns, the last one a number. A table (CSV, TSV,
+    JSONL, Parquet) needs a query, a document and a rating (`query,docid,rating`, or the aliases
+    above). A `qid` column holds the query's id; without one, the query itself is the id. Ratings
+    may be fractions.
 
     Raises DataError, with file, line, column and value, on malformed lines and on a document
     that is rated twice for one query.
     """
     ratings: dict[str, dict[str, float]] = {}
     rows = _trec_rows(path) if _is_trec(path) else _table_rows(path)
-    for place, query_id, document_id, rating in rows:
+    for location, query_id, document_id, rating in rows:
         rated = ratings.setdefault(query_id, {})
         if document_id in rated:
             raise DataError(
-                f"{path}, line {place.line}: document {document_id!r} is rated a second time for "
-                f"query {query_id!r}; keep one rating"
+                f"{path}, line {location.line}: document {document_id!r} is rated a second time "
+                f"for query {query_id!r}; keep one rating"
             )
         rated[document_id] = rating
     if not ratings:
-        raise DataError(f"{path} holds no judgments; expected at least one")
+        raise DataError(f"{path} has no judgments; expected at least one")
     return Qrels(path, ratings)
 
 
@@ -67,7 +67,7 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def _trec_rows(path: Path) -> Iterator[tuple[Place, str, str, float]]:
+def _trec_rows(path: Path) -> Iterator[tuple[RowLocation, str, str, float]]:
     for number, line in enumerate(text_lines(path), start=1):
         columns = line.split()
         if not columns:
@@ -77,12 +77,12 @@ def _trec_rows(path: Path) -> Iterator[tuple[Place, str, str, float]]:
                 f"{path}, line {number}: {len(columns)} columns in {line.strip()!r}; TREC qrels "
                 "have four: query-id iteration document-id rating"
             )
-        place = Place(path, number)
+        location = RowLocation(path, number)
         query_id, _, document_id, rating = columns
-        yield place, query_id, document_id, place.number("rating", rating)
+        yield location, query_id, document_id, location.number("rating", rating)
 
 
-def _table_rows(path: Path) -> Iterator[tuple[Place, str, str, float]]:
+def _table_rows(path: Path) -> Iterator[tuple[RowLocation, str, str, float]]:
     columns, rows = table_rows(path)
     remedy = "qrels are a table with query,docid,rating, or TREC's four columns"
     by_qid = "qid" in {name.strip().lower() for name in columns}
@@ -90,11 +90,13 @@ def _table_rows(path: Path) -> Iterator[tuple[Place, str, str, float]]:
     document_column = column_of(path, columns, DOCUMENT_COLUMNS, remedy)
     rating_column = column_of(path, columns, RATING_COLUMNS, remedy)
     to_id = trec_id if by_qid else trec_query_id
-    for place, row in rows:
+    for location, row in rows:
         query, document = cell_text(row, query_column), cell_text(row, document_column)
         if not query.strip():
-            raise place.fault(query_column, query, "is empty; each judgment needs its query")
+            raise location.fault(query_column, query, "is empty; each judgment needs its query")
         if not document.strip():
-            raise place.fault(document_column, document, "is empty; each judgment needs a document")
-        rating = place.number(rating_column, cell_text(row, rating_column))
-        yield place, to_id(query), trec_id(document), rating
+            raise location.fault(
+                document_column, document, "is empty; each judgment needs a document"
+            )
+        rating = location.number(rating_column, cell_text(row, rating_column))
+        yield location, to_id(query), trec_id(document), rating

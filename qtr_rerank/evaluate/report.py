@@ -1,17 +1,17 @@
-"""Measure: reports as plain text tables and as JSON-ready dictionaries."""
+"""Formats reports as plain text tables and as JSON-ready dictionaries."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-from qtr_rerank.evaluate.pairs import PairReport
-from qtr_rerank.evaluate.ranking import RankingReport
+from qtr_rerank.evaluate.run_measures import RankingReport
+from qtr_rerank.evaluate.scored_pairs import PairReport
 from qtr_rerank.trec import from_trec_id
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:
-    """Rows as aligned text: the first column to the left, the others to the right."""
+    """Rows as aligned text: the first column flush left, the others flush right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = []
     for first, *others in rows:
@@ -22,8 +22,8 @@ def table(rows: Sequence[Sequence[str]]) -> str:
 
 
 def ranking_text(report: RankingReport) -> str:
-    """One row a run; where queries have nothing relevant, the same without them; the p values
-    against the first run; then what a reader must know.
+    """A table with one row a run; the same without unanswerable queries, where there are some; the
+    p values against the first run; then notes.
     """
     rows = [["run", *report.measures]]
     for run in report.runs:
@@ -57,12 +57,12 @@ def _ranking_notes(report: RankingReport) -> list[str]:
         )
     if report.unanswerable:
         notes.append(
-            f"{report.unanswerable} queries have no relevant judgment; above they count as they do "
-            "in trec_eval (0 in the binary measures), among the answerable they do not"
+            f"{report.unanswerable} queries have no relevant judgment; the first table counts them "
+            "as trec_eval does (0 in the binary measures), the answerable rows leave them out"
         )
     for run in report.runs:
         if run.missing:
-            notes.append(f"{run.name}: {len(run.missing)} queries not answered, scored 0")
+            notes.append(f"{run.name}: {len(run.missing)} queries missing, scored 0")
         if run.ignored:
             notes.append(f"{run.name}: {len(run.ignored)} queries without judgments, ignored")
     return notes
@@ -100,7 +100,7 @@ def ranking_json(report: RankingReport, per_query: bool) -> dict[str, Any]:
 
 
 def pairs_text(report: PairReport) -> str:
-    """One row a measure, then what a reader must know."""
+    """A table with one row a measure, then notes."""
     low, high = report.label_range
     rows = [["measure", "value"]]
     for threshold, value in report.auc.items():
@@ -112,7 +112,7 @@ def pairs_text(report: PairReport) -> str:
         f"{report.pairs} pairs of {report.queries} queries in {report.path}, ordered by "
         f"'{report.ordering_column}'",
         f"nDCG: {report.settings.gains} gains, mean over the {report.ndcg_queries} queries with a "
-        "label above 0; ties count as the mean of their orders",
+        "label above 0; ties count as the mean over their orders",
     ]
     if report.rmse is None:
         notes.append(f"RMSE: not computed, '{report.probability_column}' is not within 0..1")

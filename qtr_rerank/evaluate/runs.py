@@ -1,4 +1,4 @@
-"""Measure: TREC run files, as `qtr search --run` writes them."""
+"""Reads TREC run files, as `qtr search --run` writes them."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from qtr_rerank.errors import DataError
-from qtr_rerank.evaluate.files import Place, text_lines
+from qtr_rerank.evaluate.input_rows import RowLocation, text_lines
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One system's answers: for each TREC query id the document ids, best first."""
+    """One system's results: the document ids of each TREC query id, best first."""
 
     name: str
     path: Path
@@ -24,12 +24,12 @@ def read_run(path: Path, name: str | None = None) -> Run:
 
     Documents are ordered by score, highest first, as trec_eval orders them. Equal scores keep the
     order of the rank column, then that of the file: trec_eval would order them by document id,
-    which says nothing about the system. `name` defaults to the file's name without its ending.
+    which is not the system's order. `name` defaults to the file's name without its ending.
 
     Raises DataError, with file, line, column and value, on malformed lines and on a document that
-    stands twice in one query's answers.
+    is ranked twice for one query.
     """
-    answers: dict[str, dict[str, tuple[float, float]]] = {}
+    results: dict[str, dict[str, tuple[float, float]]] = {}
     for number, line in enumerate(text_lines(path), start=1):
         columns = line.split()
         if not columns:
@@ -39,20 +39,20 @@ def read_run(path: Path, name: str | None = None) -> Run:
                 f"{path}, line {number}: {len(columns)} columns in {line.strip()!r}; TREC runs "
                 "have six: query-id Q0 document-id rank score tag"
             )
-        place = Place(path, number)
+        location = RowLocation(path, number)
         query_id, _, document_id, rank, score, _ = columns
-        documents = answers.setdefault(query_id, {})
+        documents = results.setdefault(query_id, {})
         if document_id in documents:
             raise DataError(
-                f"{path}, line {number}: document {document_id!r} stands a second time among the "
-                f"answers to query {query_id!r}; a document may be ranked once"
+                f"{path}, line {number}: document {document_id!r} is ranked a second time for "
+                f"query {query_id!r}; a document may be ranked once"
             )
-        documents[document_id] = (-place.number("score", score), place.number("rank", rank))
-    if not answers:
-        raise DataError(f"{path} holds no answers; expected a TREC run")
+        documents[document_id] = (-location.number("score", score), location.number("rank", rank))
+    if not results:
+        raise DataError(f"{path} has no results; expected a TREC run")
     # The sort is stable, so equal score and rank keep the order of the file.
     rankings = {
         query_id: tuple(sorted(documents, key=documents.__getitem__))
-        for query_id, documents in answers.items()
+        for query_id, documents in results.items()
     }
     return Run(name or path.name.removesuffix(".gz").rsplit(".", 1)[0], path, rankings)

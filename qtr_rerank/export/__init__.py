@@ -1,1 +1,1 @@
-"""Export: a trained student becomes an artifact, if torch and ONNX agree."""
+"""Export: write a trained student as an artifact, if torch and ONNX agree."""

@@ -1,16 +1,13 @@
-"""Export: cross-encoders of BERT's family as one ONNX graph each, fp32 or int8.
+"""Export: cross-encoders of the BERT family as one ONNX graph each, fp32 or int8.
 
-For known shapes beside which `qtr bench` times the students (random weights: time does not depend
-on them), and for the rivals that experiments/rivals.py distils.
+`qtr bench` times students beside cross-encoders of known sizes, with random weights, on which the
+time does not depend. `experiments/rivals.py` exports the cross-encoders that it distils.
 """
 
 from __future__ import annotations
 
 import logging
-import os
-import shutil
 import tempfile
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,15 +18,17 @@ from onnxruntime.quantization import QuantType, quantize_dynamic
 from torch import Tensor, nn
 from transformers import BertConfig, BertForSequenceClassification
 
-from qtr_rerank.errors import ArtifactError, SettingsError
+from qtr_rerank.atomic import write_bytes
+from qtr_rerank.errors import SettingsError
+from qtr_rerank.export.onnx_graph import onnx_graph
 
 Precision = Literal["fp32", "int8"]
-_TOKENS = 30_522  # of BERT's English lower-case vocabulary, which all of the shapes have
+_TOKENS = 30_522  # of BERT's uncased English vocabulary, which all BERT_SIZES have
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
-    """What a BERT's time depends on."""
+class BertSize:
+    """The sizes that decide how long a BERT takes."""
 
     layers: int
     hidden: int
@@ -38,46 +37,46 @@ class Shape:
 
     @property
     def short(self) -> str:
-        """Layers x hidden, as papers write it."""
+        """Layers x hidden size, as papers write it."""
         return f"{self.layers}x{self.hidden}"
 
 
-SHAPES: Mapping[str, Shape] = {
-    "BERT-Base": Shape(12, 768, 3072, 12),
-    "MiniLM-L6": Shape(6, 384, 1536, 12),
-    "TinyBERT-4L-312": Shape(4, 312, 1200, 12),
-    "TinyBERT-2L-128": Shape(2, 128, 512, 2),
+BERT_SIZES: Mapping[str, BertSize] = {
+    "BERT-Base": BertSize(12, 768, 3072, 12),
+    "MiniLM-L6": BertSize(6, 384, 1536, 12),
+    "TinyBERT-4L-312": BertSize(4, 312, 1200, 12),
+    "TinyBERT-2L-128": BertSize(2, 128, 512, 2),
 }
 
 
-def shape_graph(name: str, precision: Precision, folder: Path) -> Path:
-    """The graph of a cross-encoder of a known shape with random weights; made once in `folder`.
+def random_cross_encoder(name: str, precision: Precision, folder: Path) -> Path:
+    """The graph of a cross-encoder of a known size with random weights; cached in `folder`.
 
-    Raises SettingsError for a name that is not among SHAPES.
+    Raises SettingsError if `name` is not one of BERT_SIZES.
     """
-    if name not in SHAPES:
-        raise SettingsError(f"no shape {name!r}; choose from {', '.join(SHAPES)}")
+    if name not in BERT_SIZES:
+        raise SettingsError(f"no cross-encoder {name!r}; choose from {', '.join(BERT_SIZES)}")
     path = folder / f"{name}-{precision}.onnx"
     if path.is_file():
         return path
     if precision == "int8":
-        write_int8(shape_graph(name, "fp32", folder), path)
+        write_int8(random_cross_encoder(name, "fp32", folder), path)
         return path
     torch.manual_seed(0)
-    write_graph(BertForSequenceClassification(bert_config(SHAPES[name], _TOKENS)), path)
+    write_graph(BertForSequenceClassification(bert_config(BERT_SIZES[name], _TOKENS)), path)
     return path
 
 
-def bert_config(shape: Shape, tokens: int, **fields: Any) -> BertConfig:
-    """A BERT with one logit. Plain attention: at the lengths of titles the fused kernel is slower
-    on a CPU, and ONNX Runtime finds more to fuse in it.
+def bert_config(size: BertSize, tokens: int, **fields: Any) -> BertConfig:
+    """A BERT with one logit. Eager attention: for texts as short as titles the fused kernel is
+    slower on a CPU, and ONNX Runtime can fuse more of the eager graph.
     """
     return BertConfig(
         vocab_size=tokens,
-        num_hidden_layers=shape.layers,
-        hidden_size=shape.hidden,
-        intermediate_size=shape.intermediate,
-        num_attention_heads=shape.heads,
+        num_hidden_layers=size.layers,
+        hidden_size=size.hidden,
+        intermediate_size=size.intermediate,
+        num_attention_heads=size.heads,
         num_labels=1,
         attn_implementation="eager",
         **fields,
@@ -85,55 +84,41 @@ def bert_config(shape: Shape, tokens: int, **fields: Any) -> BertConfig:
 
 
 def write_graph(model: Any, path: Path) -> None:
-    """Write a BERT with one logit as a graph from `ids` and `segments` (pairs, tokens; 0 is
-    padding) to `logits` (pairs,). The file appears whole or not at all.
+    """Write a BERT with one logit as a graph: `ids` and `segments`, both (pairs, tokens) with 0 as
+    padding, to `logits` (pairs,).
     """
     ids = torch.randint(1, 1000, (3, 7))
     ids[1, 4:] = 0
     segments = torch.zeros_like(ids)
     segments[:, 3:] = 1
     free = {0: "pairs", 1: "tokens"}
-    # It warns of optional packages that nothing here needs.
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the exporter warns of its own internals
-        program = torch.onnx.export(
-            _CrossEncoder(model).eval(),
-            (ids, segments),
-            input_names=["ids", "segments"],
-            output_names=["logits"],
-            dynamic_shapes=(free, free),
-            dynamo=True,
-            external_data=False,
-            verbose=False,
-        )
-    if program is None:
-        raise ArtifactError(f"torch exported no graph for {path}; use another version of torch")
-    # Shapes noted beside the nodes name some axes wrongly; without them they are inferred again.
-    graph = program.model_proto
+    graph = onnx_graph(
+        _CrossEncoder(model), (ids, segments), ["ids", "segments"], ["logits"], (free, free)
+    )
+    # Its shapes name some dimensions wrongly; ONNX Runtime infers them again.
     del graph.graph.value_info[:]
     _write(path, graph.SerializeToString(deterministic=True))
 
 
 def write_int8(graph: Path, path: Path) -> None:
-    """Write a graph with its weights as 8-bit integers, one scale a column; activations are
-    quantised as they come (dynamic quantisation of ONNX Runtime).
+    """Write a graph with 8-bit integer weights, one scale per column. Activations are quantised
+    at run time (ONNX Runtime's dynamic quantisation).
     """
-    work = Path(tempfile.mkdtemp(prefix="qtr-int8-"))
-    quantiser = logging.getLogger()
-    level = quantiser.level
-    try:
-        # It recommends, on the root logger, a step that only helps static quantisation.
-        quantiser.setLevel(logging.ERROR)
-        quantize_dynamic(graph, work / "int8.onnx", weight_type=QuantType.QInt8, per_channel=True)
-        _write(path, (work / "int8.onnx").read_bytes())
-    finally:
-        quantiser.setLevel(level)
-        shutil.rmtree(work, ignore_errors=True)
+    root_logger = logging.getLogger()
+    level = root_logger.level
+    with tempfile.TemporaryDirectory(prefix="qtr-int8-") as folder:
+        quantised = Path(folder) / "int8.onnx"
+        try:
+            # ONNX Runtime logs, to the root logger, advice that is only for static quantisation.
+            root_logger.setLevel(logging.ERROR)
+            quantize_dynamic(graph, quantised, weight_type=QuantType.QInt8, per_channel=True)
+        finally:
+            root_logger.setLevel(level)
+        _write(path, quantised.read_bytes())
 
 
 class _CrossEncoder(nn.Module):
-    """A BERT as a graph's function."""
+    """A BERT as a module: ids and segments -> logits."""
 
     def __init__(self, model: Any) -> None:
         super().__init__()
@@ -149,6 +134,4 @@ class _CrossEncoder(nn.Module):
 
 def _write(path: Path, content: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    unfinished.write_bytes(content)
-    unfinished.replace(path)
+    write_bytes(path, content)

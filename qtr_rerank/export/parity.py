@@ -1,4 +1,4 @@
-"""Export: torch and ONNX must agree on every graph, padded and unpadded, or nothing ships."""
+"""Export: check that torch and ONNX agree on every graph, with and without padding."""
 
 from __future__ import annotations
 
@@ -11,21 +11,22 @@ from qtr_rerank.artifact import Artifact
 from qtr_rerank.errors import ArtifactError
 from qtr_rerank.features.vocabulary import load_vocabulary
 from qtr_rerank.runtime.scorer import Scorer
-from qtr_rerank.students.base import Student
+from qtr_rerank.students.student import Student
 
 LOGIT_TOLERANCE = 1e-4
-# Stored features are float16: two float32 computations may round to neighbours.
+# Stored features are float16: nearly equal float32 values may round differently.
 FEATURE_TOLERANCE = 2e-3
-# End to end, the rounding of stored features shows in the logit.
+# End to end, the rounding of the stored features affects the logit.
 END_TO_END_TOLERANCE = 2e-3
 
 
 def check_parity(student: Student, artifact: Artifact, pairs: Sequence[tuple[str, str]]) -> None:
-    """Compare torch with the artifact on real pairs; raises ArtifactError naming the worst.
+    """Compare torch with the artifact on (query, title) pairs.
 
-    Three comparisons: each tower's features, the scoring graph on the very same features (fp32
-    within 1e-4), row by row and one query against all titles, and whole pairs read by the runtime
-    one at a time (no padding) against torch in one padded batch.
+    Three comparisons: each tower's features; the scoring graph on the same features, row by row
+    and one query against all titles; and pairs scored end to end by the runtime one at a time (no
+    padding) against torch in one padded batch. Raises ArtifactError naming the worst pair if a
+    difference exceeds its tolerance above.
     """
     scorer = Scorer(artifact)
     config = artifact.config
@@ -40,26 +41,28 @@ def check_parity(student: Student, artifact: Artifact, pairs: Sequence[tuple[str
         expected = student.score(query, title).numpy()
         first = {name: values[:1] for name, values in query.items()}
         expected_of_first = student.score(first, title).numpy()
-    for side, features, read in (
+    for side, features, onnx_features in (
         ("query", query, scorer.encode_queries(queries)),
         ("title", title, scorer.encode_titles(titles)),
     ):
         for name, values in features.items():
             _require(
                 f"{artifact.name} {side} feature {name!r}",
-                np.abs(values.numpy().astype(np.float32) - read[name].astype(np.float32)),
+                np.abs(values.numpy().astype(np.float32) - onnx_features[name].astype(np.float32)),
                 FEATURE_TOLERANCE * max(1.0, float(values.float().abs().max())),
                 pairs,
             )
-    for what, rows, wanted in (
+    for what, rows, torch_logits in (
         ("score graph", query, expected),
         ("score graph, one query", first, expected_of_first),
     ):
-        same = scorer.score(
+        onnx_logits = scorer.score(
             {name: values.numpy() for name, values in rows.items()},
             {name: values.numpy() for name, values in title.items()},
         )
-        _require(f"{artifact.name} {what}", np.abs(same - wanted), LOGIT_TOLERANCE, pairs)
+        _require(
+            f"{artifact.name} {what}", np.abs(onnx_logits - torch_logits), LOGIT_TOLERANCE, pairs
+        )
     alone = np.array([scorer.score_texts(query, [title])[0] for query, title in pairs])
     _require(f"{artifact.name} end to end", np.abs(alone - expected), END_TO_END_TOLERANCE, pairs)
 

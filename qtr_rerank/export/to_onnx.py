@@ -1,11 +1,8 @@
-"""Students -> onnx: write a student as an artifact folder, if torch and ONNX agree."""
+"""Student -> artifact: write a student as three ONNX graphs, if torch and ONNX agree."""
 
 from __future__ import annotations
 
-import json
 import shutil
-import tempfile
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -15,20 +12,23 @@ import torch
 from torch import Tensor, nn
 
 from qtr_rerank.artifact import CARD, Artifact, ArtifactConfig, Calibration
+from qtr_rerank.atomic import replacing_folder
 from qtr_rerank.errors import ArtifactError
-from qtr_rerank.export.card import model_card
+from qtr_rerank.export.model_card import model_card
+from qtr_rerank.export.onnx_graph import onnx_graph
 from qtr_rerank.export.parity import check_parity
-from qtr_rerank.export.weights import save_sharing_weights
+from qtr_rerank.export.shared_weights import save_sharing_weights
 from qtr_rerank.features.vocabulary import VOCABULARY_FILES, load_vocabulary
 from qtr_rerank.students import student_kind
-from qtr_rerank.students.base import Features, Student, TokenEmbedding
-from qtr_rerank.students.train import load_student
-from qtr_rerank.template import DEFAULT_READS
+from qtr_rerank.students.layers import TokenEmbedding
+from qtr_rerank.students.student import Features, Student
+from qtr_rerank.students.student_folder import load_probes, load_student
+from qtr_rerank.template import DEFAULT_TEMPLATE
 
 _PROBE_ROWS = 3
-# Of a query and of a title: they differ, so that no graph takes them for one width.
+# Tokens of query and title. They differ, so that the exporter does not equate the two dimensions.
 _PROBE_TOKENS = (5, 6)
-# The scoring graph's own names for its numbers of rows: as many queries as pairs, or one of all.
+# Names of the scoring graph's numbers of rows: as many queries as pairs, or one query for all.
 _QUERIES, _PAIRS = "queries", "pairs"
 
 
@@ -39,10 +39,11 @@ def export_student(
     card: str = "",
     tables: Literal["int8", "float"] = "int8",
 ) -> Artifact:
-    """Quantise token tables to 8 bits (or leave them: `tables`), write three graphs, check parity,
-    seal; the artifact.
+    """Write the artifact of a student folder to `out`; replaces an artifact there.
 
-    Raises ArtifactError, and leaves `out` as it was, where torch and ONNX disagree.
+    Token tables are quantised to 8 bits unless `tables` is "float". `card` is Markdown for the
+    model card. Raises ArtifactError and leaves `out` unchanged if torch and ONNX disagree, or if
+    `out` is something other than an artifact.
     """
     if out.exists() and not (out / "config.json").is_file():
         raise ArtifactError(f"{out} exists and is no model folder; give another --out")
@@ -52,12 +53,10 @@ def export_student(
         for module in student.modules():
             if isinstance(module, TokenEmbedding):
                 module.quantise()
-    named = student_kind(meta["kind"])[1](**meta["student"]).vocabulary
-    vocabulary = load_vocabulary(student_folder, named)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
-    try:
-        vocabulary_file = VOCABULARY_FILES[named]
+    vocabulary_name = student_kind(meta["kind"])[1](**meta["student"]).vocabulary
+    vocabulary = load_vocabulary(student_folder, vocabulary_name)
+    with replacing_folder(out) as folder:
+        vocabulary_file = VOCABULARY_FILES[vocabulary_name]
         shutil.copyfile(student_folder / vocabulary_file, folder / vocabulary_file)
         write_graphs(student, folder, tokens=len(vocabulary), unit=vocabulary.unit)
         config = ArtifactConfig(
@@ -66,27 +65,22 @@ def export_student(
             max_query_tokens=meta["student"]["max_query_tokens"],
             max_title_tokens=meta["student"]["max_title_tokens"],
             calibration=Calibration(**meta["calibration"]),
-            reads=meta.get("reads", DEFAULT_READS),
+            reads=meta.get("reads", DEFAULT_TEMPLATE),
             student=meta["student"],
             training=meta["training"] | {"tables": tables, "reliability": meta.get("reliability")},
-            vocabulary=named,
+            vocabulary=vocabulary_name,
         )
         (folder / CARD).write_text(model_card(config, card), encoding="utf-8")
         artifact = Artifact.seal(folder, config)
-        check_parity(student, artifact, _probe_texts(student_folder))
-        # A temporary folder is its owner's alone; an artifact is everyone's to read.
-        folder.chmod(0o755)
-        shutil.rmtree(out, ignore_errors=True)
-        folder.rename(out)
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
+        check_parity(student, artifact, load_probes(student_folder))
     return Artifact.load(out)
 
 
 def write_graphs(student: Student, folder: Path, *, tokens: int, unit: int) -> None:
-    """`title.onnx`, `query.onnx` and `score.onnx`, each with a free number of rows, and the
-    weights that they share. `tokens` ids there are, and `unit` columns of them a token.
+    """Write `title.onnx`, `query.onnx`, `score.onnx` and the weights that they share.
+
+    All graphs take any number of rows. `tokens` is the size of the vocabulary, `unit` the number of
+    id columns per token.
     """
     graphs = {}
     query_ids, title_ids = (_probe_ids(width, tokens, unit) for width in _PROBE_TOKENS)
@@ -97,24 +91,25 @@ def write_graphs(student: Student, folder: Path, *, tokens: int, unit: int) -> N
     ):
         with torch.no_grad():
             features = encode(ids)
-        # What a tower puts out bears the name by which the scoring graph takes it in.
+        # Outputs of the towers have the names of the scoring graph's inputs.
         outputs = [f"{side}_{name}" for name in features]
-        graphs[f"{side}.onnx"] = _graph(_Encoder(encode), (ids,), ["ids"], outputs, [free])
+        graphs[f"{side}.onnx"] = onnx_graph(_Encoder(encode), (ids,), ["ids"], outputs, (free,))
     with torch.no_grad():
-        # One query: what it has for itself is then computed once, and meets the titles by
-        # broadcasting; as many queries as titles meet them row by row, in the same graph.
+        # Traced with one query, so that its own part is computed once and broadcast over the
+        # titles. The same graph scores as many queries as titles row by row.
         query, title = student.encode_query(query_ids[:1]), student.encode_title(title_ids)
-        shapes = [
+        dimensions = [
             *_free_dimensions(student.encode_query(title_ids[:1]), query, "query", rows=None),
             *_free_dimensions(student.encode_title(query_ids), title, "title", rows=_PAIRS),
         ]
     names = [f"query_{name}" for name in query] + [f"title_{name}" for name in title]
-    score = _graph(
+    score = onnx_graph(
         _Crossing(student, list(query), list(title)),
         (*query.values(), *title.values()),
         names,
         ["logits"],
-        shapes,
+        # One tuple, as the module takes its inputs as `*features`.
+        (tuple(dimensions),),
     )
     _free_query_rows(score)
     graphs["score.onnx"] = score
@@ -122,7 +117,7 @@ def write_graphs(student: Student, folder: Path, *, tokens: int, unit: int) -> N
 
 
 def _probe_ids(width: int, tokens: int, unit: int) -> Tensor:
-    """Ids (rows, width * unit) of three texts, one of them shorter."""
+    """Random ids (_PROBE_ROWS, width * unit); the second text is two tokens shorter."""
     ids = torch.randint(1, tokens, (_PROBE_ROWS, width * unit), dtype=torch.int32)
     ids[1, (width - 2) * unit :] = 0
     return ids
@@ -131,30 +126,30 @@ def _probe_ids(width: int, tokens: int, unit: int) -> Tensor:
 def _free_dimensions(
     other: Features, features: Features, side: str, rows: str | None
 ) -> list[dict[int, str]]:
-    """Names of each feature's free dimensions: rows, and what differs between texts of different
-    length.
+    """For each feature the names of its free dimensions: the rows, and the tokens, which are the
+    dimension in which `other`, features of longer or shorter texts, differs.
     """
-    shapes = []
+    dimensions = []
     for name, values in features.items():
-        pairs = enumerate(zip(values.shape, other[name].shape, strict=True))
-        free = {place: f"{side}_tokens" for place, (one, two) in pairs if place and one != two}
-        shapes.append(free if rows is None else {0: rows} | free)
-    return shapes
+        sizes = enumerate(zip(values.shape, other[name].shape, strict=True))
+        free = {axis: f"{side}_tokens" for axis, (one, two) in sizes if axis and one != two}
+        dimensions.append(free if rows is None else {0: rows} | free)
+    return dimensions
 
 
 def _free_query_rows(score: onnx.ModelProto) -> None:
-    """Let the scoring graph take one query row or as many as titles. The exporter cannot say so,
-    but all that it writes broadcasts; the parity check scores both ways.
+    """Let the scoring graph take one query row or as many as titles. The exporter cannot express
+    this, but every operation that it writes broadcasts; the parity check scores both ways.
     """
     for value in score.graph.input:
         if value.name.startswith("query_"):
             value.type.tensor_type.shape.dim[0].dim_param = _QUERIES
-    # Inferred from one row.
+    # These shapes were inferred from one row.
     del score.graph.value_info[:]
 
 
 class _Encoder(nn.Module):
-    """One tower, as a graph's function: ids -> features in order."""
+    """One tower as a module: ids -> features in order."""
 
     def __init__(self, encode: Any) -> None:
         super().__init__()
@@ -167,7 +162,7 @@ class _Encoder(nn.Module):
 
 
 class _Crossing(nn.Module):
-    """The scoring function, its features given one by one."""
+    """The scoring function as a module: features, one by one -> logits."""
 
     def __init__(self, student: Student, query: Sequence[str], title: Sequence[str]) -> None:
         super().__init__()
@@ -180,43 +175,3 @@ class _Crossing(nn.Module):
             dict(zip(self.query, features[:cut], strict=True)),
             dict(zip(self.title, features[cut:], strict=True)),
         )
-
-
-def _graph(
-    module: nn.Module,
-    example: tuple[Tensor, ...],
-    inputs: list[str],
-    outputs: list[str],
-    shapes: list[dict[int, str]],
-) -> onnx.ModelProto:
-    dynamic: Any = (tuple(shapes),) if isinstance(module, _Crossing) else tuple(shapes)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the exporter warns of its own internals
-        program = torch.onnx.export(
-            module.eval(),
-            example,
-            input_names=inputs,
-            output_names=outputs,
-            dynamic_shapes=dynamic,
-            dynamo=True,
-            external_data=False,
-            verbose=False,
-        )
-    if program is None:
-        raise ArtifactError(f"torch exported no graph for {outputs}; use another version of torch")
-    model: onnx.ModelProto = program.model_proto
-    # The exporter notes paths of this machine beside each node; a model file needs none of it.
-    for node in model.graph.node:
-        del node.metadata_props[:]
-        node.doc_string = ""
-    for value in (*model.graph.value_info, *model.graph.input, *model.graph.output):
-        del value.metadata_props[:]
-    for tensor in model.graph.initializer:
-        del tensor.metadata_props[:]
-    del model.graph.metadata_props[:], model.metadata_props[:]
-    return model
-
-
-def _probe_texts(student_folder: Path) -> list[tuple[str, str]]:
-    probes = json.loads((student_folder / "probes.json").read_text(encoding="utf-8"))
-    return [(query, title) for query, title in probes]

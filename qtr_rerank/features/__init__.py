@@ -1,1 +1,1 @@
-"""Features: text to integer arrays, one file a vocabulary. No torch."""
+"""Vocabularies: text to integer arrays, one module for each vocabulary. No torch."""

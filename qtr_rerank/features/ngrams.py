@@ -1,9 +1,9 @@
-"""Features: text to ids of words and pairs of words, BERT2DNN's input.
+"""Encodes text as ids of words and word pairs, the input of BERT2DNN.
 
 After BERT2DNN (arXiv 2010.10442) and its code (e-commerce-search/bert2dnn, `tokenizer.py`): lower
-case, split on space, every word preceded by the pair that it ends, with marks at both ends of the
-text that take part in pairs only. `red shoe` is read as `^ red`, `red`, `red shoe`, `shoe`,
-`shoe $s`: n words are 2n + 1 ids. A text without words has none.
+case, split on white space. Each word follows the pair that it ends; marks at both ends of the text
+occur in pairs only. `red shoe` becomes `^ red`, `red`, `red shoe`, `shoe`, `shoe $s`: n words give
+2n + 1 ids, an empty text gives none.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from qtr_rerank.text import normalise
 
 FILE = "ngrams.txt"
 MOST_NGRAMS = 150_000
-"""The published size."""
+"""The size that the paper gives."""
 _START, _END = "^", "$s"
-# What is cut off before splitting: a megabyte of title says no more than its first words.
+# Longer texts are cut before splitting: only the first words of a title count.
 _CHARACTERS_A_TOKEN = 404
 
 
@@ -35,7 +35,7 @@ class NGrams:
 
     @classmethod
     def from_texts(cls, texts: Iterable[str], most: int = MOST_NGRAMS) -> NGrams:
-        """The `most` most frequent words and pairs; beside them come padding and the unknown."""
+        """The `most` most frequent words and pairs of the texts, plus padding and unknown."""
         return cls(TokenList.most_frequent((gram for text in texts for gram in _grams(text)), most))
 
     @classmethod

@@ -1,4 +1,4 @@
-"""Features: a vocabulary that is a list of strings, counted in texts and kept as a text file."""
+"""A list of tokens, counted in texts and saved as a text file: the base of two vocabularies."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from pathlib import Path
 from qtr_rerank.errors import ArtifactError
 
 UNKNOWN_ID = 1
-"""What is not in the list; 0 is padding, the list begins at 2."""
+"""The id of unknown tokens; 0 is padding, the list begins at 2."""
 _FIRST = 2
 
 
 class TokenList:
-    """Strings and their ids. The file has one string a line, in the order of the ids from 2 on."""
+    """Tokens and their ids. The file has one token a line, in the order of their ids from 2 on."""
 
     def __init__(self, tokens: Sequence[str]) -> None:
         self._tokens = tuple(tokens)
@@ -22,7 +22,7 @@ class TokenList:
 
     @classmethod
     def most_frequent(cls, tokens: Iterable[str], most: int) -> TokenList:
-        """The `most` most frequent of `tokens`, the most frequent first, ties by the alphabet."""
+        """The `most` most frequent of `tokens`, most frequent first, ties in alphabetical order."""
         counts = Counter(tokens)
         return cls(sorted(counts, key=lambda token: (-counts[token], token))[:most])
 
@@ -32,7 +32,7 @@ class TokenList:
         if not path.is_file():
             raise ArtifactError(f"{path} is missing; the model folder is incomplete")
         try:
-            # Not splitlines(): it would also cut at characters that are no line feed.
+            # Not splitlines(), which also splits at characters other than line feeds.
             tokens = path.read_text(encoding="utf-8").split("\n")[:-1]
         except UnicodeDecodeError as error:
             raise ArtifactError(f"{path} is not a text file in UTF-8: {error}") from error
@@ -41,7 +41,7 @@ class TokenList:
         return cls(tokens)
 
     def __len__(self) -> int:
-        """How many ids there are, padding and the unknown among them."""
+        """Number of ids, including padding and unknown."""
         return _FIRST + len(self._tokens)
 
     def save(self, path: Path) -> None:

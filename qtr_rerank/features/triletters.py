@@ -1,7 +1,7 @@
-"""Features: text to tri-letter ids, TwinBERT's input.
+"""Encodes text as tri-letter ids, the input of TwinBERT.
 
 After TwinBERT (arXiv 2002.06275) and the code derived from its authors' (microsoft/TextGNN):
-lower case, all but letters, digits and space deleted, words marked off (`#word#`) and cut into
+lower case, everything but letters, digits and space deleted, words marked (`#word#`) and cut into
 windows of three letters: `#wo wor ord rd#`. A word is one row of ids, which the model sums.
 """
 
@@ -19,11 +19,11 @@ from qtr_rerank.text import normalise
 
 FILE = "triletters.txt"
 LETTERS_A_WORD = 20
-"""Tri-letters of one word that are read, and columns that it takes."""
+"""Tri-letters that are kept of a word, and columns that a word takes."""
 MOST_TRILETTERS = 49_292
-"""The published size: the 49,284 that letters and digits can form, and eight special ones."""
+"""The size that the paper gives: 49,284 of letters and digits, and eight special ones."""
 _DELETED = re.compile(r"[^a-zA-Z0-9 ]")
-# What is cut off before cleaning: a megabyte of title says no more than its first words.
+# Longer texts are cut before cleaning: only the first words of a title count.
 _CHARACTERS_A_WORD = 404
 
 
@@ -37,7 +37,7 @@ class TriLetters:
 
     @classmethod
     def from_texts(cls, texts: Iterable[str], most: int = MOST_TRILETTERS) -> TriLetters:
-        """At most `most` ids, those of padding and the unknown among them, by frequency."""
+        """The most frequent of the texts, `most` ids at most, including padding and unknown."""
         found = (letters for text in texts for word in _words(text) for letters in _windows(word))
         return cls(TokenList.most_frequent(found, most - 2))
 

@@ -1,4 +1,4 @@
-"""Features: what every vocabulary does, and which there are."""
+"""The interface of all vocabularies, and the vocabularies by name."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from qtr_rerank.features.ngrams import NGrams
 from qtr_rerank.features.triletters import TriLetters
 from qtr_rerank.features.wordpiece import WordPiece
 
-Reads = Literal["wordpiece", "triletters", "ngrams"]
+VocabularyName = Literal["wordpiece", "triletters", "ngrams"]
 
 
 class Vocabulary(Protocol):
-    """Text to ids. Id 0 is padding, in every vocabulary; all of them are safe between threads."""
+    """Encodes text as ids; threads may share it. Id 0 is padding in every vocabulary."""
 
     @property
     def unit(self) -> int:
-        """Columns that a token takes."""
+        """Columns of one token."""
         ...
 
     def __len__(self) -> int:
-        """How many ids there are."""
+        """Number of ids."""
         ...
 
     def encode(
@@ -39,7 +39,7 @@ class Vocabulary(Protocol):
         ...
 
     def save(self, folder: Path) -> None:
-        """Write its file, `VOCABULARY_FILES`, into a folder."""
+        """Write the vocabulary's file (`VOCABULARY_FILES`) into a folder."""
         ...
 
 
@@ -59,27 +59,28 @@ _BUILDERS: Mapping[str, Callable[[Iterable[str]], Vocabulary]] = {
 }
 
 
-def load_vocabulary(folder: Path, reads: str) -> Vocabulary:
-    """The vocabulary that a folder keeps. Raises SettingsError for an unknown one,
-    ArtifactError where its file is missing or unreadable.
+def load_vocabulary(folder: Path, name: str) -> Vocabulary:
+    """Load the named vocabulary from a folder.
+
+    Raises SettingsError for an unknown name, ArtifactError where the file is missing or unreadable.
     """
-    if reads not in _LOADERS:
-        raise SettingsError(f"the vocabulary is {reads!r}; expected one of {sorted(_LOADERS)}")
-    return _LOADERS[reads](folder)
+    if name not in _LOADERS:
+        raise SettingsError(f"the vocabulary is {name!r}; expected one of {sorted(_LOADERS)}")
+    return _LOADERS[name](folder)
 
 
-def build_vocabulary(texts: Iterable[str], reads: str) -> Vocabulary:
-    """A vocabulary counted in texts. Raises SettingsError for one that is not made that way."""
-    if reads not in _BUILDERS:
+def build_vocabulary(texts: Iterable[str], name: str) -> Vocabulary:
+    """Build the named vocabulary from texts. Raises SettingsError where that is not possible."""
+    if name not in _BUILDERS:
         raise SettingsError(
-            f"the vocabulary {reads!r} is not counted in texts; expected one of "
+            f"the vocabulary {name!r} is not counted in texts; expected one of "
             f"{sorted(_BUILDERS)} (WordPiece comes with an encoder)"
         )
-    return _BUILDERS[reads](texts)
+    return _BUILDERS[name](texts)
 
 
 def used_columns(ids: NDArray[np.int32], unit: int) -> NDArray[np.int64]:
-    """Columns that each text needs, whole tokens: up to its last id that is not padding."""
+    """Columns (texts,) that each text needs, in whole tokens, up to its last non-padding id."""
     places = np.arange(1, ids.shape[1] + 1)
     last = np.where(ids != 0, places, 0).max(axis=1, initial=0)
     columns: NDArray[np.int64] = -(-last // unit) * unit

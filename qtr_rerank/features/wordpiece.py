@@ -1,4 +1,4 @@
-"""Features: text to WordPiece ids, as BERT's vocabularies cut it."""
+"""Encodes text as WordPiece ids, with BERT's vocabularies."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from qtr_rerank.text import normalise
 
 FILE = "tokenizer.json"
 PAD_ID = 0
-"""Padding in every id array; BERT's vocabularies have `[PAD]` there."""
+"""Padding in every id array; the id of `[PAD]` in BERT's vocabularies."""
 
 
 class WordPiece:
-    """A WordPiece vocabulary without special tokens: ids of the pieces alone, padded with 0.
+    """A WordPiece vocabulary; ids have no special tokens and are padded with 0.
 
     `Tokenizer.encode_batch` is safe to call from several threads; so is this.
     """
@@ -68,8 +68,8 @@ class WordPiece:
         """Ids (texts, tokens), cut at `max_tokens`, padded with 0 to the longest text (at least
         one column), or to `max_tokens` where `fixed_width` is set.
         """
-        # Cut before tokenising too: a megabyte of title says no more than its first words.
-        # No piece is shorter than a character, and words of up to 100 characters may give one id.
+        # Longer texts are cut before tokenising: only the first words of a title count. A piece
+        # has at least one character; a word of up to 100 characters may give a single id.
         characters = max_tokens * 101
         encodings = self._tokenizer.encode_batch_fast(
             [normalise(text[: characters * 4])[:characters] for text in texts],

@@ -7,9 +7,9 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from qtr_rerank.environment import OpenSearchSettings
 from qtr_rerank.errors import EngineUnavailableError, QtrError
-from qtr_rerank.retrieve.client_opensearch import connect, engine_errors, not_opensearch
-from qtr_rerank.settings import OpenSearchSettings
+from qtr_rerank.retrieve.client_opensearch import connect, engine_errors, not_opensearch, reason_of
 
 if TYPE_CHECKING:
     from opensearchpy import OpenSearch
@@ -117,19 +117,10 @@ class Api:
                 if login or not isinstance(error.status_code, int):
                     raise
                 what = f"{method} {path.partition('?')[0]}"
-                raise RefusedError(what, error.status_code, _reason(error)) from error
+                raise RefusedError(what, error.status_code, reason_of(error)) from error
 
 
 def _without_key(body: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
     if body and "credential" in body:
         return {**body, "credential": dict.fromkeys(body["credential"], _HIDDEN)}
     return body
-
-
-def _reason(error: Any) -> str:
-    info = error.info
-    detail = info.get("error") if isinstance(info, dict) else None
-    if isinstance(detail, dict):
-        causes = detail.get("root_cause") or [detail]
-        return str(causes[0].get("reason") or detail.get("reason") or detail)
-    return str(detail or info or error)

@@ -10,8 +10,8 @@ from typing import Any
 from qtr_rerank.errors import SettingsError
 from qtr_rerank.opensearch.api import Api
 from qtr_rerank.opensearch.wiring import BEFORE, MADE, RECORD
+from qtr_rerank.retrieve.client_opensearch import DEFAULT_PIPELINE
 
-DEFAULT_PIPELINE = "index.search.default_pipeline"
 # No more than one of a name is ours, but another's may bear it, too.
 _MANY = 100
 

@@ -15,7 +15,6 @@ from typing import Any
 from qtr_rerank.errors import EngineUnavailableError, SettingsError
 from qtr_rerank.opensearch.api import Api
 from qtr_rerank.opensearch.cluster import (
-    DEFAULT_PIPELINE,
     Installed,
     cluster_settings,
     default_pipelines,
@@ -41,6 +40,7 @@ from qtr_rerank.opensearch.wiring import (
     require_name,
     trusted_regex,
 )
+from qtr_rerank.retrieve.client_opensearch import DEFAULT_PIPELINE
 
 _DEPLOY_SECONDS = 60.0
 _POLL_SECONDS = 0.25

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from qtr_rerank.data.pair_tables import read_table, texts
-from qtr_rerank.evaluate.measures import judged_list_ndcg
+from qtr_rerank.data.training_pairs import read_table, texts
+from qtr_rerank.evaluate.pair_measures import judged_list_ndcg
 from qtr_rerank.recipe.shop import Shop
 from qtr_rerank.records import Product
 from qtr_rerank.retrieve.lexical_tantivy import TantivyLexical

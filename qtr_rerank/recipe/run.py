@@ -15,23 +15,24 @@ from pathlib import Path
 import pyarrow as pa
 
 from qtr_rerank.artifact import CARD, Artifact
-from qtr_rerank.data.pair_tables import read_table, texts, write_table
+from qtr_rerank.atomic import replacing_folder, write_json
 from qtr_rerank.data.splits import query_key
+from qtr_rerank.data.training_pairs import read_table, texts, write_table
 from qtr_rerank.errors import ArtifactError, TrainingError
-from qtr_rerank.export.card import model_card
+from qtr_rerank.export.model_card import model_card
 from qtr_rerank.export.to_onnx import export_student
 from qtr_rerank.recipe.gate import HeldOut, bm25_figures
 from qtr_rerank.recipe.settings import RecipeSettings
 from qtr_rerank.recipe.shop import Shop, held_out_queries
 from qtr_rerank.recipe.work import Step, Work
-from qtr_rerank.runtime.manifest import write_atomically
 from qtr_rerank.runtime.scorer import Scorer
-from qtr_rerank.students.train import distill
+from qtr_rerank.students.distill import distill
 from qtr_rerank.teacher.encoders import load_tokenizer
 from qtr_rerank.teacher.finetune import finetune
-from qtr_rerank.teacher.pairs import PairSettings
-from qtr_rerank.teacher.prepare import write_judged_pairs, write_transfer_set
-from qtr_rerank.teacher.score import add_cosine, mix_label, score_pairs
+from qtr_rerank.teacher.score import score_pairs
+from qtr_rerank.teacher.transfer_pairs import TransferPairSettings
+from qtr_rerank.teacher.weak_labels import add_cosine, add_weak_label
+from qtr_rerank.teacher.write_pairs import write_judged_pairs, write_transfer_set
 
 REPORT = "report.json"
 
@@ -102,7 +103,7 @@ def train_catalog(shop: Shop, out: Path, settings: RecipeSettings) -> RecipeRepo
     report = recipe.report(failed, work.seconds)
     for student in report.students:
         _hand_over(student, recipe.artifact(student.kind), out / student.kind, report)
-    write_atomically(out / REPORT, asdict(report))
+    write_json(out / REPORT, asdict(report))
     return report
 
 
@@ -215,7 +216,7 @@ class _Recipe:
         unlabelled = self._at("held-out-unlabelled.parquet")
         self._transfer_set(queries, unlabelled, replace(pairs, generated_queries=0, size=None))
         add_cosine(self.settings.encoder, unlabelled, unlabelled)
-        mix_label(unlabelled, path)
+        add_weak_label(unlabelled, path)
 
     def _make_pairs(self) -> None:
         given = self.shop.judged_queries("train") if self.judged else []
@@ -228,14 +229,14 @@ class _Recipe:
         write_table(table.filter(pa.array(kept)), self._at("pairs.parquet"))
         path.unlink()
 
-    def _transfer_set(self, given: list[str], path: Path, pairs: PairSettings) -> None:
+    def _transfer_set(self, given: list[str], path: Path, pairs: TransferPairSettings) -> None:
         dense = self.settings.encoder if self.settings.dense else None
         write_transfer_set(self.texts, given, path, pairs, dense, self.settings.reads)
 
     def _label(self) -> None:
         path = self._at("cosine.parquet")
         add_cosine(self.settings.encoder, self._at("pairs.parquet"), path)
-        mix_label(path, self._at("labelled.parquet"))
+        add_weak_label(path, self._at("labelled.parquet"))
         path.unlink()
 
     def _teach(self) -> None:
@@ -249,7 +250,7 @@ class _Recipe:
 
     def _bm25(self) -> None:
         held_out = HeldOut.read(self._at("held-out.parquet"), self.shop)
-        write_atomically(self._at("bm25.json"), bm25_figures(held_out, self.shop))
+        write_json(self._at("bm25.json"), bm25_figures(held_out, self.shop))
 
     def _distill(self, kind: str) -> None:
         gold = [self._at("judged-scores")] if self.judged else []
@@ -272,14 +273,11 @@ def _hand_over(student: StudentReport, made: Path, place: Path, report: RecipeRe
     there = (place / "config.json").is_file()
     if there and Artifact.load(place).fingerprint == new.fingerprint:
         return
-    unfinished = place.with_name(f".{place.name}")
-    shutil.rmtree(unfinished, ignore_errors=True)
-    shutil.copytree(made, unfinished)
-    card = model_card(new.config, _card(student, report))
-    (unfinished / CARD).write_text(card, encoding="utf-8")
-    Artifact.seal(unfinished, new.config)
-    shutil.rmtree(place, ignore_errors=True)
-    unfinished.rename(place)
+    with replacing_folder(place) as folder:
+        shutil.copytree(made, folder, dirs_exist_ok=True)
+        card = model_card(new.config, _card(student, report))
+        (folder / CARD).write_text(card, encoding="utf-8")
+        Artifact.seal(folder, new.config)
 
 
 def _card(student: StudentReport, report: RecipeReport) -> str:

@@ -10,9 +10,9 @@ from qtr_rerank.errors import SettingsError
 from qtr_rerank.students import KINDS
 from qtr_rerank.students.configurations import DistillSettings, configuration
 from qtr_rerank.teacher.finetune import FinetuneSettings
-from qtr_rerank.teacher.pairs import PairSettings
 from qtr_rerank.teacher.score import ScoreSettings
-from qtr_rerank.template import DEFAULT_READS, ProductText
+from qtr_rerank.teacher.transfer_pairs import TransferPairSettings
+from qtr_rerank.template import DEFAULT_TEMPLATE, ProductText
 
 DEFAULT_ENCODER = "sentence-transformers/all-MiniLM-L6-v2"
 # Name -> queries made from titles (about five pairs each), pairs that the teacher is trained on.
@@ -31,10 +31,10 @@ class RecipeSettings:
     proportion to queries times products.
     """
 
-    pairs: PairSettings
+    pairs: TransferPairSettings
     teacher: FinetuneSettings
     students: Mapping[str, DistillSettings]
-    reads: str = DEFAULT_READS
+    reads: str = DEFAULT_TEMPLATE
     held_out_queries: int = 300
     dense: bool = True
     scoring: ScoreSettings = field(default_factory=ScoreSettings)
@@ -63,7 +63,7 @@ def recipe_settings(
     *,
     encoder: str = DEFAULT_ENCODER,
     students: Sequence[str] = tuple(KINDS),
-    reads: str = DEFAULT_READS,
+    reads: str = DEFAULT_TEMPLATE,
     epochs: int | None = None,
     seed: int = 7,
 ) -> RecipeSettings:
@@ -75,7 +75,7 @@ def recipe_settings(
         raise SettingsError(f"the size is {size!r}; expected one of {', '.join(SIZES)}")
     queries, weak_pairs = SIZES[size]
     return RecipeSettings(
-        pairs=PairSettings(generated_queries=queries, seed=seed),
+        pairs=TransferPairSettings(generated_queries=queries, seed=seed),
         teacher=FinetuneSettings(encoder=encoder, weak_pairs=weak_pairs, seed=seed),
         students={kind: configuration(kind, seed=seed, epochs=epochs) for kind in students},
         reads=reads,

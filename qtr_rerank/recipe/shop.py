@@ -8,11 +8,11 @@ import random
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from qtr_rerank.data.any_catalog import product_texts
+from qtr_rerank.data.catalog_formats import product_texts
 from qtr_rerank.data.splits import query_key, split_of
 from qtr_rerank.errors import DataError
 from qtr_rerank.records import Judgment, Product
-from qtr_rerank.teacher.pairs import generate_query
+from qtr_rerank.teacher.transfer_pairs import generate_query
 from qtr_rerank.template import ProductText
 
 LEAST_PRODUCTS = 100

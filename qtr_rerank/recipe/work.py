@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from qtr_rerank.atomic import write_json
 from qtr_rerank.errors import DataError
-from qtr_rerank.runtime.manifest import write_atomically
 
 log = logging.getLogger(__name__)
 _IDENTITY, _STEPS = "recipe.json", "steps.json"
@@ -48,7 +48,7 @@ class Work:
             raise DataError(f"{out} was not made by 'qtr train' and is not empty; give another")
         else:
             self.folder.mkdir(parents=True)
-            write_atomically(path, mine)
+            write_json(path, mine)
         steps = self.folder / _STEPS
         self.seconds: dict[str, float] = json.loads(steps.read_text()) if steps.is_file() else {}
 
@@ -62,4 +62,4 @@ class Work:
         step.make()
         # Of an interrupted step only the last part is in its seconds.
         self.seconds[step.name] = round(time.monotonic() - started, 1)
-        write_atomically(self.folder / _STEPS, self.seconds)
+        write_json(self.folder / _STEPS, self.seconds)

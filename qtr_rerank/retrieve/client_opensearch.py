@@ -5,20 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from qtr_rerank.environment import OpenSearchSettings
 from qtr_rerank.errors import (
     CatalogIndexError,
     EngineUnavailableError,
     MissingExtraError,
     SettingsError,
 )
-from qtr_rerank.settings import OpenSearchSettings
 
 if TYPE_CHECKING:
     from opensearchpy import OpenSearch
 
+# The index setting that names the search pipeline of searches that name none.
+DEFAULT_PIPELINE = "index.search.default_pipeline"
 _TIMEOUT_SECONDS = 30
 
 
@@ -76,22 +78,22 @@ def engine_errors(url: str) -> Iterator[None]:
         ) from error
     except exceptions.AuthorizationException as error:
         raise EngineUnavailableError(
-            f"{node} refuses this to the user of the login ({_reason(error)}); "
+            f"{node} refuses this to the user of the login ({reason_of(error)}); "
             "give the user the right, or set OPENSEARCH_USER to another"
         ) from error
     except exceptions.NotFoundError as error:
         raise CatalogIndexError(
-            f"{node} has no such index ({_reason(error)}); make it with "
+            f"{node} has no such index ({reason_of(error)}); make it with "
             "'python -m indexer CATALOG --index DIR --engine opensearch --alias NAME'"
         ) from error
     except exceptions.TransportError as error:
         if error.status_code == 429 or error.status_code >= 500:
             raise EngineUnavailableError(
-                f"{node} cannot answer now, status {error.status_code} ({_reason(error)}); "
+                f"{node} cannot answer now, status {error.status_code} ({reason_of(error)}); "
                 "see its load and its log"
             ) from error
         raise CatalogIndexError(
-            f"{node} refuses the request, status {error.status_code} ({_reason(error)}); "
+            f"{node} refuses the request, status {error.status_code} ({reason_of(error)}); "
             "correct what it names, or make the index again where another version made it"
         ) from error
 
@@ -128,11 +130,11 @@ def without_login(url: str) -> str:
     return f"{scheme}{separator}{rest.rpartition('@')[2]}"
 
 
-def _reason(error: Exception) -> str:
-    """OpenSearch's own sentence, where the answer holds one."""
-    info = getattr(error, "info", None)
+def reason_of(error: Any) -> str:
+    """OpenSearch's own explanation, where the response has one, else the error as text."""
+    info = error.info
     detail = info.get("error") if isinstance(info, dict) else None
     if isinstance(detail, dict):
         causes = detail.get("root_cause") or [detail]
-        return str(causes[0].get("reason") or detail.get("reason"))
-    return str(detail or error)
+        return str(causes[0].get("reason") or detail.get("reason") or detail)
+    return str(detail or info or error)

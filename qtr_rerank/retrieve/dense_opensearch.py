@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from qtr_rerank.environment import OpenSearchSettings
 from qtr_rerank.errors import CatalogIndexError
 from qtr_rerank.records import Filters
 from qtr_rerank.retrieve.client_opensearch import connect, engine_errors
 from qtr_rerank.retrieve.lexical_opensearch import filter_clauses
 from qtr_rerank.retrieve.schema import Matches
 from qtr_rerank.retrieve.ties import by_position, whole_ties
-from qtr_rerank.settings import OpenSearchSettings
 
 if TYPE_CHECKING:
     from opensearchpy import OpenSearch

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from qtr_rerank.environment import OpenSearchSettings
 from qtr_rerank.errors import CatalogIndexError, UnknownIdError
 from qtr_rerank.records import Candidate, Filters, Product
 from qtr_rerank.retrieve.client_opensearch import connect, engine_errors
@@ -15,7 +16,6 @@ from qtr_rerank.retrieve.fields import (
     query_words,
     search_fields,
 )
-from qtr_rerank.settings import OpenSearchSettings
 
 if TYPE_CHECKING:
     from opensearchpy import OpenSearch

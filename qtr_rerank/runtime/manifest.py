@@ -6,12 +6,12 @@ It is written last: a folder without it is no index.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from qtr_rerank.atomic import write_json
 from qtr_rerank.errors import CatalogIndexError, SettingsError
 
 SCHEMA = 1
@@ -51,7 +51,7 @@ class IndexManifest:
 
     def save(self, folder: Path) -> None:
         """Write index.json into `folder`, whole or not at all."""
-        write_atomically(folder / _FILE, asdict(self))
+        write_json(folder / _FILE, asdict(self))
 
     @classmethod
     def load(cls, folder: Path | str) -> IndexManifest:
@@ -87,14 +87,3 @@ class IndexManifest:
 def is_index(folder: Path) -> bool:
     """Whether `folder` holds a finished index, of whatever version."""
     return (folder / _FILE).is_file()
-
-
-def write_atomically(path: Path, content: Any) -> None:
-    """Write `content` as JSON: a reader, or a power cut, meets the old file or the new one."""
-    unfinished = path.with_name(path.name + ".part")
-    with unfinished.open("w", encoding="utf-8") as file:
-        json.dump(content, file, indent=2, ensure_ascii=False)
-        file.write("\n")
-        file.flush()
-        os.fsync(file.fileno())
-    unfinished.replace(path)

@@ -9,18 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from qtr_rerank.artifact import GRAPHS, Artifact
 from qtr_rerank.features.vocabulary import load_vocabulary, used_columns
+from qtr_rerank.probability import Float, sigmoid
 from qtr_rerank.records import Product
 from qtr_rerank.runtime.session import Arrays, Session
 from qtr_rerank.template import ProductText
 
-Float = TypeVar("Float", bound=np.floating[Any])
 # Texts encoded at once, and pairs scored at once: they bound the memory that a call takes.
 ENCODE_BATCH = 32
 SCORE_BATCH = 2048
@@ -118,9 +118,8 @@ class Scorer:
         up to saturation.
         """
         calibration = self.artifact.config.calibration
-        exponent = np.clip(-(calibration.scale * logits + calibration.bias), -80.0, 80.0)
-        probabilities: NDArray[Float] = (1.0 / (1.0 + np.exp(exponent))).astype(logits.dtype)
-        return probabilities
+        calibrated = calibration.scale * logits + calibration.bias
+        return sigmoid(calibrated.astype(logits.dtype, copy=False))
 
     def _encode(
         self, graph: Session, texts: Sequence[str], max_tokens: int, *, fixed_width: bool = True

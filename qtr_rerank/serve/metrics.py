@@ -13,7 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from qtr_rerank.settings import metrics_folder, metrics_folder_set_to
+from qtr_rerank.environment import metrics_folder, metrics_folder_set_to
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry

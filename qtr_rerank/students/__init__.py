@@ -1,7 +1,7 @@
-"""Students: small models distilled from teacher scores by one training loop.
+"""Students: small models, distilled from a teacher's scores by one training loop (`distill`).
 
-Each is three functions that are exported as three graphs: title ids -> title features (stored at
-index time), query ids -> query features, and both -> logits. `KINDS` names them.
+Each is three functions, exported as three graphs: title ids -> title features (computed at index
+time), query ids -> query features, and both features -> logits. `KINDS` lists them.
 """
 
 from __future__ import annotations
@@ -10,15 +10,15 @@ from collections.abc import Callable
 from typing import Any
 
 from qtr_rerank.errors import SettingsError
-from qtr_rerank.students.base import Student, StudentSettings
 from qtr_rerank.students.bert2dnn import Bert2Dnn, Bert2DnnSettings
 from qtr_rerank.students.bert2dnn_paper import Bert2DnnPaper
 from qtr_rerank.students.bert_bilstm import BertBiLstm, BertBiLstmSettings
 from qtr_rerank.students.match import Match, MatchSettings
-from qtr_rerank.students.twinbert import Twin, TwinSettings
+from qtr_rerank.students.student import Student, StudentSettings
+from qtr_rerank.students.twin import Twin, TwinSettings
 
-# Of the settings class beside it, and the size of the vocabulary.
 Maker = Callable[[Any, int], Student]
+"""(settings, number of tokens in the vocabulary) -> a student with new weights."""
 
 
 def _bert2dnn(settings: Bert2DnnSettings, tokens: int) -> Student:
@@ -35,11 +35,11 @@ KINDS: dict[str, tuple[Maker, type[StudentSettings]]] = {
 
 
 def student_kind(kind: str) -> tuple[Maker, type[StudentSettings]]:
-    """What makes a student of a kind - `maker(settings, tokens)` -, and its settings class.
+    """The constructor of a kind, called as `maker(settings, tokens)`, and its settings class.
 
-    Raises SettingsError listing the kinds.
+    Raises SettingsError, which lists the kinds, for an unknown one.
     """
     try:
         return KINDS[kind]
     except KeyError:
-        raise SettingsError(f"no student is called {kind!r}; there are {sorted(KINDS)}") from None
+        raise SettingsError(f"there is no student {kind!r}; choose from {sorted(KINDS)}") from None

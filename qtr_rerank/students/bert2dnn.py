@@ -1,8 +1,8 @@
-"""Students: bert2dnn, bags of tokens and token pairs through a feed-forward net.
+"""Student bert2dnn: bags of tokens and token pairs through a feed-forward net.
 
 After BERT2DNN (arXiv 2010.10442): summed n-gram embeddings divided by sqrt(n), then a small ReLU
-net, distilled with temperature. Ours, as that paper leaves the layout of two fields open: query
-and title are separate bags, met as product and difference, beside literal match signals. The part
+net, distilled with temperature. The paper does not say how two fields are combined; ours are
+separate bags, compared by product and difference, with exact-match signals beside them. The part
 of the first layer that is linear in the title is computed at index time.
 """
 
@@ -15,22 +15,16 @@ import torch
 from torch import Tensor, nn
 
 from qtr_rerank.errors import SettingsError
-from qtr_rerank.students.base import (
-    Features,
-    MatchSignals,
-    Student,
-    StudentSettings,
-    TokenEmbedding,
-    vector_norm,
-)
+from qtr_rerank.students.layers import MatchSignals, TokenEmbedding, vector_norm
+from qtr_rerank.students.student import Features, Student, StudentSettings
 
 
 @dataclass(frozen=True, slots=True)
 class Bert2DnnSettings(StudentSettings):
     """Sizes. `layout` chooses between ours and the paper's (`bert2dnn_paper.py`).
 
-    Ours reads `bigram_buckets` (neighbouring token ids are hashed into that many rows), `hidden`
-    and `hidden2`; the paper's reads `layers`, the widths of its net.
+    Ours uses `bigram_buckets` (rows that pairs of adjacent tokens are hashed to), `hidden` and
+    `hidden2`; the paper's uses `layers`, the widths of its net.
     """
 
     layout: Literal["default", "paper"] = "default"
@@ -42,7 +36,7 @@ class Bert2DnnSettings(StudentSettings):
 
     def __post_init__(self) -> None:
         StudentSettings.__post_init__(self)
-        # From JSON it comes as a list.
+        # JSON has only lists.
         object.__setattr__(self, "layers", tuple(self.layers))
         if self.layout == "default":
             self.require_vocabulary("wordpiece")
@@ -55,8 +49,8 @@ class Bert2DnnSettings(StudentSettings):
 
 
 class Bert2Dnn(Student):
-    """See the module's docstring. Title features: `vector` (dim) and `linear` (hidden), float16,
-    `ids` (tokens), int16, `norm` of the vector and `weight` of the tokens, (1) float32.
+    """The default layout. Title features: `vector` (dim) and `linear` (hidden), float16; `ids`
+    (tokens), int16; `norm` of the vector and `weight` of the tokens, (1) float32.
     """
 
     def __init__(self, settings: Bert2DnnSettings, tokens: int) -> None:
@@ -104,25 +98,25 @@ class Bert2Dnn(Student):
         dim = self.settings.dim
         product = q * t
         cosine = product.sum(1, keepdim=True) / (query["norm"] * title["norm"])
-        # Summed product by product, each onto the last: joining the four first would cost more.
+        # Equal to one matrix product of the four parts side by side, but cheaper.
         of_product, of_distance, of_cosine = torch.split(
             self.meeting_layer.weight, [dim, dim, 1], dim=1
         )
-        met = torch.addmm(title["linear"].float(), product, of_product.T)
-        met = torch.addmm(met, (q - t).abs(), of_distance.T)
-        few = torch.cat([of_cosine, self.signal_layer.weight], dim=1)
-        met = torch.addmm(met, torch.cat([cosine, signals], dim=1), few.T)
-        hidden = torch.relu(met + query["linear"])
+        total = torch.addmm(title["linear"].float(), product, of_product.T)
+        total = torch.addmm(total, (q - t).abs(), of_distance.T)
+        of_rest = torch.cat([of_cosine, self.signal_layer.weight], dim=1)
+        total = torch.addmm(total, torch.cat([cosine, signals], dim=1), of_rest.T)
+        hidden = torch.relu(total + query["linear"])
         hidden = torch.relu(self.hidden_layer(hidden))
         logits: Tensor = (self.output(hidden) + self.skip(signals)).squeeze(1)
         return logits
 
     def _bag(self, ids: Tensor) -> Tensor:
-        """sqrtn-combined unigrams and bigrams: (texts, tokens) -> (texts, dim)."""
+        """(texts, tokens) -> (texts, dim): unigrams and bigrams, summed over sqrt(their number)."""
         mask = (ids != 0).unsqueeze(2).float()
         wide = ids.long()
         first, second = wide[:, :-1], wide[:, 1:]
-        # Row 0 of the table is padding: a pair with a padded half falls there.
+        # Pairs with padding go to row 0 of the table, which is padding.
         buckets = 1 + (first * 1_000_003 + second) % (self.settings.bigram_buckets - 1)
         buckets = torch.where(second != 0, buckets, torch.zeros_like(buckets))
         unigrams = (self.unigrams(ids) * mask).sum(1)

@@ -1,10 +1,10 @@
-"""Students: bert2dnn as published, for comparison with ours.
+"""Student bert2dnn as published, for comparison with ours.
 
 After BERT2DNN (arXiv 2010.10442) and its code (e-commerce-search/bert2dnn): the vectors of words
-and pairs of words summed and divided by sqrt(n), a ReLU net of 1024-512-128-64, one logit. The
-layout of two fields is in neither: here the query's bag and the title's stand side by side before
-the first layer, so that the title's half of that layer is made at index time. A task of one field
-has empty queries, whose bag is 0.
+and word pairs summed and divided by sqrt(n), a ReLU net of 1024-512-128-64, one logit. Neither
+says how two fields are combined; here the bags of query and title are concatenated before the
+first layer, so the title's half of that layer is computed at index time. Tasks with one field have
+empty queries, whose bag is 0.
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from qtr_rerank.students.base import Features, Student, TokenEmbedding
 from qtr_rerank.students.bert2dnn import Bert2DnnSettings
+from qtr_rerank.students.layers import TokenEmbedding
+from qtr_rerank.students.student import Features, Student
 
 
 class Bert2DnnPaper(Student):
-    """See the module's docstring. Title features: `linear` (first of `layers`), float16."""
+    """The published layout. Title features: `linear` (first of `layers`), float16."""
 
     def __init__(self, settings: Bert2DnnSettings, tokens: int) -> None:
         super().__init__()

@@ -1,9 +1,9 @@
-"""Students: bert-bilstm, a BiLSTM with self-attention pooling over query and title.
+"""Student bert-bilstm: a BiLSTM with self-attention pooling over query and title.
 
-A reconstruction: the paper (BertBiLSTM, arXiv 2108.10197) names its parts - contextual embedding,
-LSTM, self-attention - and publishes no sizes. The layout of the comparison follows Tang et al.
-(arXiv 1903.12136, section 3.1): one shared BiLSTM, [h1, h2, |h1-h2|, h1*h2] into a small net.
-Ours: literal match signals beside it, and the title's half computed at index time.
+A reconstruction: the paper (BertBiLSTM, arXiv 2108.10197) names its parts (contextual embedding,
+LSTM, self-attention) but publishes no sizes. The comparison follows Tang et al. (arXiv 1903.12136,
+section 3.1): one shared BiLSTM, and [h1, h2, |h1-h2|, h1*h2] into a small net. Ours are the
+exact-match signals beside it; the title is encoded at index time.
 """
 
 from __future__ import annotations
@@ -14,20 +14,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
-from qtr_rerank.students.base import (
-    Features,
-    MatchSignals,
-    Student,
-    StudentSettings,
-    TokenEmbedding,
-    masked_softmax,
-    vector_norm,
-)
+from qtr_rerank.students.layers import MatchSignals, TokenEmbedding, masked_softmax, vector_norm
+from qtr_rerank.students.student import Features, Student, StudentSettings
 
 
 @dataclass(frozen=True, slots=True)
 class BertBiLstmSettings(StudentSettings):
-    """Sizes: token vectors, LSTM state per direction, attention and comparison layers."""
+    """Sizes: token vectors, LSTM state per direction, attention layer, comparison layer."""
 
     dim: int = 128
     state: int = 96
@@ -40,8 +33,8 @@ class BertBiLstmSettings(StudentSettings):
 
 
 class BertBiLstm(Student):
-    """See the module's docstring. Title features: `vector` (2 * state), float16, `ids` (tokens),
-    int16, `norm` of the vector and `weight` of the tokens, (1) float32.
+    """Title features: `vector` (2 * state), float16; `ids` (tokens), int16; `norm` of the vector
+    and `weight` of the tokens, (1) float32.
     """
 
     def __init__(self, settings: BertBiLstmSettings, tokens: int) -> None:
@@ -65,11 +58,11 @@ class BertBiLstm(Student):
         return self.tokens
 
     def encode_query(self, ids: Tensor) -> Features:
-        vector = self._read(ids)
+        vector = self._encode(ids)
         return {"vector": vector, "ids": ids, "norm": vector_norm(vector)}
 
     def encode_title(self, ids: Tensor) -> Features:
-        stored = self._read(ids).half()
+        stored = self._encode(ids).half()
         return {
             "vector": stored,
             "ids": ids.to(torch.int16),
@@ -82,33 +75,33 @@ class BertBiLstm(Student):
         signals = self.signals(query["ids"], title["ids"].int(), title["weight"])
         product = q * t
         cosine = product.sum(1, keepdim=True) / (query["norm"] * title["norm"])
-        # [q, t, |q-t|, q*t, cosine, signals] through one layer, its parts summed one onto another:
-        # joining them first would cost more, and the query's part is the same for all titles.
+        # One layer over [q, t, |q-t|, q*t, cosine, signals], summed part by part: cheaper than
+        # concatenating, and the query's part is computed once for all titles.
         width = q.shape[1]
-        of_query, of_title, of_distance, of_product, few = torch.split(
+        of_query, of_title, of_distance, of_product, of_rest = torch.split(
             self.compare.weight, [width] * 4 + [1 + MatchSignals.COUNT], dim=1
         )
-        met = linear(torch.cat([cosine, signals], dim=1), few, self.compare.bias)
-        met = torch.addmm(met, t, of_title.T)
-        met = torch.addmm(met, (q - t).abs(), of_distance.T)
-        met = torch.addmm(met, product, of_product.T)
-        hidden = torch.relu(met + linear(q, of_query))
+        total = linear(torch.cat([cosine, signals], dim=1), of_rest, self.compare.bias)
+        total = torch.addmm(total, t, of_title.T)
+        total = torch.addmm(total, (q - t).abs(), of_distance.T)
+        total = torch.addmm(total, product, of_product.T)
+        hidden = torch.relu(total + linear(q, of_query))
         logits: Tensor = (self.output(hidden) + self.skip(signals)).squeeze(1)
         return logits
 
-    def _read(self, ids: Tensor) -> Tensor:
+    def _encode(self, ids: Tensor) -> Tensor:
         """(texts, tokens) -> (texts, 2 * state)."""
         mask = ids != 0
         length = mask.sum(1, keepdim=True)
-        places = torch.arange(ids.shape[1], device=ids.device).unsqueeze(0)
-        # Reversed within the length, padding left in place: the backward LSTM then never reads
-        # padding before text, and a longer batch does not move a score.
-        turned = torch.where(places < length, length - 1 - places, places)
-        onward = self.forward_lstm(self.tokens(ids))[0]
-        backward = self.backward_lstm(self.tokens(torch.gather(ids, 1, turned.to(ids.device))))[0]
+        positions = torch.arange(ids.shape[1], device=ids.device).unsqueeze(0)
+        # The tokens reversed, padding left at the end: the backward LSTM never reads padding
+        # before text, so a score does not depend on the other texts of a batch.
+        reverse = torch.where(positions < length, length - 1 - positions, positions)
+        forward = self.forward_lstm(self.tokens(ids))[0]
+        backward = self.backward_lstm(self.tokens(torch.gather(ids, 1, reverse.to(ids.device))))[0]
         backward = torch.gather(
-            backward, 1, turned.unsqueeze(2).expand(-1, -1, self.settings.state)
+            backward, 1, reverse.unsqueeze(2).expand(-1, -1, self.settings.state)
         )
-        states = torch.cat([onward, backward], dim=2)
+        states = torch.cat([forward, backward], dim=2)
         weights = masked_softmax(self.attention(states).squeeze(2), mask) * mask.float()
         return (weights.unsqueeze(2) * states).sum(1)

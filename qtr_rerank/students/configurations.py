@@ -1,7 +1,7 @@
-"""Students: how each of them is trained, as named settings.
+"""Students: named training settings of each kind.
 
-`default` made the artifacts in the package; `paper` is the configuration that the paper behind a
-student describes, as far as it is known.
+`default` made the artifacts in the package; `paper` is the configuration of the kind's paper, as
+far as it is published.
 """
 
 from __future__ import annotations
@@ -11,20 +11,21 @@ from typing import Literal
 
 from qtr_rerank.errors import SettingsError
 from qtr_rerank.students import student_kind
-from qtr_rerank.students.base import StudentSettings
 from qtr_rerank.students.bert2dnn import Bert2DnnSettings
 from qtr_rerank.students.bert_bilstm import BertBiLstmSettings
 from qtr_rerank.students.match import MatchSettings
-from qtr_rerank.students.twinbert import TwinSettings
+from qtr_rerank.students.student import StudentSettings
+from qtr_rerank.students.twin import TwinSettings
 
 
 @dataclass(frozen=True, slots=True)
 class DistillSettings:
-    """How a student is trained. `gold_share`: how far a judged pair's target moves from the
-    teacher's probability to the judges' label (1: hard labels, no teacher is read for them);
-    `gold_repeats`: sights of a judged pair for one of a transfer pair; `contrast`: weight of the
-    in-batch loss (towers with vectors only), whose negatives `hard_negatives` makes harder: the
-    pairs of a query are read in one batch.
+    """How a student is trained.
+
+    `gold_share`: weight of the judges' label in a judged pair's target; the rest is the teacher's
+    probability (1: no teacher needed). `gold_repeats`: how often an epoch reads each judged pair.
+    `contrast`: weight of the in-batch loss (twin only). `hard_negatives`: put the pairs of a query
+    into one batch, where they are that loss's hard negatives.
     """
 
     student: StudentSettings
@@ -52,7 +53,7 @@ class DistillSettings:
 
     @property
     def by_query(self) -> bool:
-        """Whether the pairs of a query must stand together in a batch."""
+        """Whether the pairs of a query must be in the same batch."""
         return self.loss == "margin_mse" or self.hard_negatives
 
 
@@ -60,7 +61,7 @@ CONFIGURATIONS: dict[str, dict[str, DistillSettings]] = {
     "bert-bilstm": {"default": DistillSettings(BertBiLstmSettings(), epochs=3)},
     "bert2dnn": {
         "default": DistillSettings(Bert2DnnSettings(), temperature=2.0),
-        # All of it from the authors' code, but for the lengths: 16 and 32 words.
+        # From the authors' code, except for the lengths of 16 and 32 words.
         "paper": DistillSettings(
             Bert2DnnSettings(
                 layout="paper",
@@ -84,8 +85,8 @@ CONFIGURATIONS: dict[str, dict[str, DistillSettings]] = {
         "default": DistillSettings(
             TwinSettings(), epochs=3, contrast=0.5, hard_negatives=True, learning_rate=1e-3
         ),
-        # The relevance model of the paper; `--set student.crossing=cos` makes the retrieval one.
-        # How long and how fast it was trained is not published.
+        # The paper's relevance model; `--set student.crossing=cos` makes its retrieval model.
+        # Epochs and learning rate are not published.
         "paper": DistillSettings(
             TwinSettings(
                 vocabulary="triletters",
@@ -113,12 +114,12 @@ CONFIGURATIONS: dict[str, dict[str, DistillSettings]] = {
 def configuration(
     kind: str, name: str = "default", *, seed: int = 7, epochs: int | None = None
 ) -> DistillSettings:
-    """Named settings of a kind. Raises SettingsError listing the kinds, or the kind's names."""
+    """The settings of a kind called `name`. Raises SettingsError, listing the choices."""
     student_kind(kind)
     try:
         chosen = CONFIGURATIONS[kind][name]
     except KeyError:
         raise SettingsError(
-            f"{kind} has no configuration {name!r}; there are {sorted(CONFIGURATIONS[kind])}"
+            f"{kind} has no configuration {name!r}; choose from {sorted(CONFIGURATIONS[kind])}"
         ) from None
     return replace(chosen, seed=seed, epochs=epochs or chosen.epochs)

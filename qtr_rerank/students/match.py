@@ -1,10 +1,10 @@
-"""Students: match, every query token against every title token, softly and literally.
+"""Student match: every query token against every title token, by cosine and by equality.
 
-Ours. The cosine matrix of token vectors (ColBERT's late interaction, Khattab & Zaharia 2020,
-section 3.2, on vectors of a few dozen dimensions) is read by kernels as in K-NRM (Xiong et al.
-2017, section 3.1), beside literal match signals and pooled vectors; a small net weighs all of it.
-A token's vector sees its neighbours through one convolution, as in Conv-KNRM (Dai et al. 2018).
-The title's token vectors are stored as 8-bit integers: a query costs one matrix product.
+Our own design of known parts. The cosine matrix of token vectors (late interaction as in ColBERT,
+Khattab & Zaharia 2020, section 3.2, in a few dozen dimensions) goes through kernels as in K-NRM
+(Xiong et al. 2017, section 3.1). Exact-match signals and pooled vectors stand beside it; a small
+net combines them. One convolution mixes a token's vector with its neighbours', as in Conv-KNRM
+(Dai et al. 2018). The title's token vectors are stored as 8-bit integers.
 """
 
 from __future__ import annotations
@@ -16,24 +16,17 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize, softplus
 
 from qtr_rerank.errors import SettingsError
-from qtr_rerank.students.base import (
-    Features,
-    MatchSignals,
-    Student,
-    StudentSettings,
-    TokenEmbedding,
-    last_token,
-    masked_softmax,
-)
+from qtr_rerank.students.layers import MatchSignals, TokenEmbedding, last_token, masked_softmax
+from qtr_rerank.students.student import Features, Student, StudentSettings
 
-_CODES = 127.0  # unit vectors as 8-bit integers: no component leaves -1..1
+_CODES = 127.0  # scale of the 8-bit integers; components of unit vectors are within -1..1
 
 
 @dataclass(frozen=True, slots=True)
 class MatchSettings(StudentSettings):
-    """Sizes. `dim` is a token's vector, stored at a byte a dimension; `window` how many tokens
-    the convolution sees; `kernels` lie evenly over the cosines 0..0.95; `hidden` and `hidden2`
-    are the net's layers.
+    """Sizes. `dim`: of a token's vector, stored in a byte per dimension. `window`: tokens that the
+    convolution sees. `kernels`: spread evenly over the cosines 0..0.95. `hidden`, `hidden2`: layers
+    of the net. `gate`: whether query tokens see the mean of the whole query.
     """
 
     dim: int = 64
@@ -53,11 +46,11 @@ class MatchSettings(StudentSettings):
 
 
 class Match(Student):
-    """See the module's docstring. Title features: `tokens` (tokens, dim) int8, `ids` (tokens)
-    int16, `vector` (dim) float16, `weights` (tokens) float16 and `weight`, their sum.
+    """Title features: `tokens` (tokens, dim) int8; `ids` (tokens) int16; `vector` (dim) float16;
+    `weights` (tokens) float16; `weight`, their sum, (1) float32.
     """
 
-    SOFT = 5
+    SOFT_SIGNALS = 5
 
     def __init__(self, settings: MatchSettings, tokens: int) -> None:
         super().__init__()
@@ -71,7 +64,7 @@ class Match(Student):
         self.signals = MatchSignals(tokens)
         self.centres = nn.Parameter(torch.linspace(0.0, 0.95, settings.kernels))
         self.sharpness = nn.Parameter(torch.full((settings.kernels,), 4.0))
-        count = MatchSignals.COUNT + self.SOFT + settings.kernels
+        count = MatchSignals.COUNT + self.SOFT_SIGNALS + settings.kernels
         self.reading = nn.Linear(count + settings.dim + 1, settings.hidden)
         self.hidden_layer = nn.Linear(settings.hidden, settings.hidden2)
         self.output = nn.Linear(settings.hidden2, 1)
@@ -91,7 +84,7 @@ class Match(Student):
 
     def encode_title(self, ids: Tensor) -> Features:
         unit, pooled = self._finish(self._states(ids), ids)
-        # Rounded with a gradient that takes no notice of it: trained on what is stored.
+        # Straight-through rounding: trained on the stored values, the gradient ignores it.
         codes = unit * _CODES
         codes = codes + (codes.round() - codes).detach()
         return {
@@ -103,32 +96,32 @@ class Match(Student):
         }
 
     def score(self, query: Features, title: Features) -> Tensor:
-        literal = self.signals(query["ids"], title["ids"].int(), title["weight"])
-        signals = torch.cat([literal, self._soft(query, title)], dim=1)
-        # As large as the signals: a product of unit vectors has components of 1 / dim.
+        exact = self.signals(query["ids"], title["ids"].int(), title["weight"])
+        signals = torch.cat([exact, self._soft(query, title)], dim=1)
+        # Scaled up to the size of the signals: its components are around 1 / dim.
         product = query["vector"] * title["vector"].float() * float(self.settings.dim)
         similarity = product.mean(1, keepdim=True)
-        read = torch.cat([signals, product, similarity], dim=1)
-        hidden = torch.relu(self.reading(read))
+        inputs = torch.cat([signals, product, similarity], dim=1)
+        hidden = torch.relu(self.reading(inputs))
         hidden = torch.relu(self.hidden_layer(hidden))
         logits: Tensor = (self.output(hidden) + self.skip(signals)).squeeze(1)
         return logits
 
     def _soft(self, query: Features, title: Features) -> Tensor:
-        """(n, SOFT + kernels): what the matrix of cosines says."""
+        """(n, SOFT_SIGNALS + kernels): signals of the cosine matrix."""
         present = (query["ids"] != 0).float()
         shares = query["shares"]
         tokens = title["tokens"].float() * (1.0 / _CODES)
-        # (n, query tokens, title tokens); padding on either side is out of every kernel's reach.
+        # (n, query tokens, title tokens); for padding far below the range of every kernel.
         outside = (title["ids"] == 0).float().unsqueeze(1) + (1.0 - present).unsqueeze(2)
         cosine = query["tokens"] @ tokens.transpose(1, 2) - 3.0 * outside
         best = cosine.amax(dim=2)
         last = last_token(present)
-        # The query token that is met worst; padding shall not be it.
+        # The cosine of the worst matched query token; 9.0 excludes padding.
         worst = (best + 9.0 * (1.0 - present)).amin(dim=1)
         covered = (cosine.amax(dim=1) * title["weights"].float()).sum(1)
-        places = torch.arange(cosine.shape[2], device=cosine.device).float()
-        front = (cosine * (1.0 / (1.0 + 0.2 * places))).amax(dim=2)
+        positions = torch.arange(cosine.shape[2], device=cosine.device).float()
+        front = (cosine * (1.0 / (1.0 + 0.2 * positions))).amax(dim=2)
         soft = [
             (best * shares).sum(1),
             (best * last).sum(1),
@@ -137,17 +130,17 @@ class Match(Student):
             (front * shares).sum(1),
         ]
         for centre, sharpness in zip(self.centres, self.sharpness, strict=True):
-            # As K-NRM's Gaussian, cut off to a parabola: an exponential costs ten times as much.
+            # A parabola in place of K-NRM's Gaussian, whose exponential costs ten times as much.
             near = torch.relu(1.0 - ((cosine - centre) * sharpness).square())
             soft.append((torch.log1p(near.sum(2)) * shares).sum(1))
         return torch.stack(soft, dim=1)
 
     def _states(self, ids: Tensor) -> Tensor:
-        """(texts, tokens) -> (texts, tokens, dim): each token's vector with its neighbours'."""
+        """(texts, tokens) -> (texts, tokens, dim): token vectors mixed with their neighbours'."""
         states: Tensor = self.table(ids)
         around = self.context(states.transpose(1, 2)).transpose(1, 2)
-        seen: Tensor = (states + around) * (ids != 0).unsqueeze(2).float()
-        return seen
+        mixed: Tensor = (states + around) * (ids != 0).unsqueeze(2).float()
+        return mixed
 
     def _finish(self, states: Tensor, ids: Tensor) -> tuple[Tensor, Tensor]:
         """Unit token vectors (texts, tokens, dim) and their weighted mean (texts, dim)."""
@@ -162,7 +155,7 @@ class Match(Student):
 
 
 class _WholeQuery(nn.Module):
-    """The query's tokens see the mean of the whole query: it is read once a search."""
+    """Lets query tokens see the mean of the query. Only for queries: one is encoded per search."""
 
     def __init__(self, dim: int) -> None:
         super().__init__()

@@ -1,1 +1,1 @@
-"""Teacher: make pairs, fine-tune a cross-encoder on them, and score them into Parquet."""
+"""Teacher: make training pairs, fine-tune a cross-encoder, and score the pairs with it."""

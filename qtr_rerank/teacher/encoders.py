@@ -1,4 +1,4 @@
-"""Teacher: load a pre-trained encoder (a Hugging Face id or a local folder) and batch for it."""
+"""Teacher: load pre-trained encoders (a Hugging Face id or a local folder) and run them."""
 
 from __future__ import annotations
 
@@ -25,63 +25,69 @@ _LOG_EVERY = 50  # batches
 
 
 def device() -> torch.device:
-    """A GPU where there is one."""
+    """The GPU if there is one, else the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def autocast() -> AbstractContextManager[Any]:
-    """bfloat16 where it helps: GPUs, and CPUs with the instructions for it (twice as fast)."""
+    """bfloat16 on GPUs and on CPUs with AVX-512 BF16, where it is twice as fast; else float32."""
     kind = device().type
-    helps = kind == "cuda" or torch.cpu._is_avx512_bf16_supported()
-    return torch.autocast(kind, dtype=torch.bfloat16, enabled=helps)
+    faster = kind == "cuda" or torch.cpu._is_avx512_bf16_supported()
+    return torch.autocast(kind, dtype=torch.bfloat16, enabled=faster)
 
 
 def load_tokenizer(encoder: str) -> Any:
-    """The tokenizer of an encoder, its own padding and truncation settings dropped."""
+    """The encoder's tokenizer. Raises DataError if the encoder cannot be loaded."""
     try:
         return AutoTokenizer.from_pretrained(encoder)
     except (OSError, ValueError) as error:
-        raise DataError(_unreadable(encoder, error)) from error
+        raise DataError(_load_error(encoder, error)) from error
 
 
 def load_cross_encoder(encoder: str, dropout: float | None = None) -> Any:
-    """The encoder with one output: a logit of relevance. Weights in float32.
+    """The encoder with one output, the logit of relevance; weights in float32.
 
-    `dropout` replaces the encoder's own rates (hidden states and attention alike).
+    `dropout` replaces the encoder's own rates, of hidden states and of attention. Raises DataError
+    if the encoder cannot be loaded.
     """
     try:
         return AutoModelForSequenceClassification.from_pretrained(
-            encoder, **_loading(encoder, dropout, labels=1)
+            encoder, **_load_options(encoder, dropout, labels=1)
         ).to(device())
     except (OSError, ValueError) as error:
-        raise DataError(_unreadable(encoder, error)) from error
+        raise DataError(_load_error(encoder, error)) from error
 
 
 def load_masked_lm(encoder: str, *, from_scratch: bool = False) -> Any:
-    """The encoder with a head that guesses masked tokens; its weights, or only its shapes."""
+    """The encoder with its masked-language-modelling head; with new weights if `from_scratch`.
+
+    Raises DataError if the encoder cannot be loaded.
+    """
     try:
         if from_scratch:
             return AutoModelForMaskedLM.from_config(AutoConfig.from_pretrained(encoder)).to(
                 device()
             )
-        return AutoModelForMaskedLM.from_pretrained(encoder, **_loading(encoder, None)).to(device())
+        return AutoModelForMaskedLM.from_pretrained(encoder, **_load_options(encoder, None)).to(
+            device()
+        )
     except (OSError, ValueError) as error:
-        raise DataError(_unreadable(encoder, error)) from error
+        raise DataError(_load_error(encoder, error)) from error
 
 
 def encode_texts(
     encoder: str, texts: Sequence[str], max_tokens: int = 64, batch: int = 128
 ) -> NDArray[np.float32]:
-    """Unit vectors (texts, dim): token states averaged over the mask, as sentence-transformers
-    does for models like all-MiniLM-L6-v2 (Reimers & Gurevych 2019, section 3, MEAN).
+    """Unit vectors (texts, dim), the mean of the token states, as sentence-transformers does for
+    models such as all-MiniLM-L6-v2 (Reimers & Gurevych 2019, section 3, MEAN).
     """
     tokenizer = load_tokenizer(encoder)
     model = AutoModel.from_pretrained(encoder, dtype=torch.float32).to(device()).eval()
     vectors = np.zeros((len(texts), model.config.hidden_size), dtype=np.float32)
     done = 0
-    for number, places in enumerate(length_buckets([len(text) for text in texts], batch), 1):
+    for number, rows in enumerate(length_buckets([len(text) for text in texts], batch), 1):
         inputs = tokenizer(
-            [texts[i] for i in places],
+            [texts[i] for i in rows],
             padding=True,
             truncation=True,
             max_length=max_tokens,
@@ -91,16 +97,16 @@ def encode_texts(
             states = model(**inputs).last_hidden_state.float()
         mask = inputs["attention_mask"].unsqueeze(-1)
         pooled = (states * mask).sum(1) / mask.sum(1).clamp(min=1)
-        vectors[places] = torch.nn.functional.normalize(pooled, dim=1).cpu().numpy()
-        done += len(places)
+        vectors[rows] = torch.nn.functional.normalize(pooled, dim=1).cpu().numpy()
+        done += len(rows)
         if number % _LOG_EVERY == 0:
             progress = (done, len(texts))
-            log.info("%d of %d texts read", *progress, extra={"progress": progress})
+            log.info("%d of %d texts encoded", *progress, extra={"progress": progress})
     return vectors
 
 
 def length_buckets(lengths: Sequence[int], batch: int) -> Iterator[NDArray[np.int64]]:
-    """Places in batches of similar length, longest first: little is spent on padding, and a
+    """Row numbers in batches of similar length, which saves padding. The longest come first, so a
     batch that does not fit into memory fails at once.
     """
     order = np.argsort(-np.asarray(lengths), kind="stable")
@@ -108,20 +114,20 @@ def length_buckets(lengths: Sequence[int], batch: int) -> Iterator[NDArray[np.in
         yield order[start : start + batch]
 
 
-def _loading(encoder: str, dropout: float | None, labels: int | None = None) -> dict[str, Any]:
+def _load_options(encoder: str, dropout: float | None, labels: int | None = None) -> dict[str, Any]:
     config = AutoConfig.from_pretrained(encoder)
     if labels is not None:
         config.num_labels = labels
     if dropout is not None:
         config.hidden_dropout_prob = config.attention_probs_dropout_prob = dropout
-    chosen: dict[str, Any] = {"config": config, "dtype": torch.float32}
+    options: dict[str, Any] = {"config": config, "dtype": torch.float32}
     if device().type == "cpu":
-        # At the lengths of titles, plain matrix products beat the fused kernel on a CPU.
-        chosen["attn_implementation"] = "eager"
-    return chosen
+        # For texts as short as titles, plain matrix products beat the fused kernel on a CPU.
+        options["attn_implementation"] = "eager"
+    return options
 
 
-def _unreadable(encoder: str, error: Exception) -> str:
+def _load_error(encoder: str, error: Exception) -> str:
     return (
         f"encoder {encoder!r} cannot be loaded ({error}); "
         "expected a Hugging Face model id or a local model folder"

@@ -1,8 +1,7 @@
-"""Pairs -> teacher: fine-tune an encoder as a cross-encoder, pointwise, on labelled pairs."""
+"""Labelled pairs -> teacher: fine-tune an encoder as a pointwise cross-encoder."""
 
 from __future__ import annotations
 
-import json
 import logging
 import zlib
 from collections.abc import Sequence
@@ -16,7 +15,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from qtr_rerank.data.pair_tables import common_reads, read_table, texts
+from qtr_rerank.atomic import write_json
+from qtr_rerank.data.training_pairs import common_template, read_table, texts
 from qtr_rerank.errors import DataError, SettingsError
 from qtr_rerank.teacher.encoders import (
     autocast,
@@ -25,21 +25,22 @@ from qtr_rerank.teacher.encoders import (
     load_cross_encoder,
     load_tokenizer,
 )
-from qtr_rerank.teacher.loop import Batch, Training, random_batches
+from qtr_rerank.teacher.training_loop import Training, random_batches
+from qtr_rerank.torch_training import Batch
 
 log = logging.getLogger(__name__)
-# With fewer held-out queries the best step would be found by luck.
-_LEAST_DEV_QUERIES = 30
+# With fewer held-out queries, chance would decide which step is the best.
+_MIN_DEV_QUERIES = 30
 
 
 @dataclass(frozen=True, slots=True)
 class FinetuneSettings:
-    """How a teacher is fine-tuned. `gold_repeats` is how often each judged pair is seen for one
-    sight of a label-free pair; `weak_pairs` limits the label-free ones (they are many).
+    """How a teacher is fine-tuned.
 
-    Early stopping: `dev_share` of the judged queries are held out (unless judged pairs are given
-    for it), looked at `checks_per_epoch` times; the best weights are kept, and after `patience`
-    looks without a better one training ends.
+    An epoch reads up to `weak_pairs` weakly labelled pairs once and every judged pair
+    `gold_repeats` times. Early stopping: `dev_share` of the judged queries are held out (unless
+    `finetune` gets `dev` pairs) and evaluated `checks_per_epoch` times. The best weights are kept,
+    and training ends after `patience` evaluations without a better one.
     """
 
     encoder: str
@@ -71,7 +72,7 @@ class FinetuneSettings:
 
 @dataclass(frozen=True, slots=True)
 class LabelledPairs:
-    """Texts and labels (0..1), row by row."""
+    """Texts and labels (0..1), one row per pair."""
 
     queries: list[str]
     titles: list[str]
@@ -82,12 +83,10 @@ class LabelledPairs:
         both = zip(self.queries, self.titles, strict=True)
         return np.array([len(query) + len(title) for query, title in both], dtype=np.int64)
 
-    def take(self, places: NDArray[np.int64]) -> LabelledPairs:
-        """Some rows, in the order given."""
+    def take(self, rows: NDArray[np.int64]) -> LabelledPairs:
+        """The pairs with these row numbers, in this order."""
         return LabelledPairs(
-            [self.queries[i] for i in places],
-            [self.titles[i] for i in places],
-            self.labels[places],
+            [self.queries[i] for i in rows], [self.titles[i] for i in rows], self.labels[rows]
         )
 
 
@@ -98,20 +97,20 @@ def finetune(
     settings: FinetuneSettings,
     dev: Path | None = None,
 ) -> Path:
-    """Train on label-free and judged pairs; write a model folder to `out`.
+    """Train on weakly labelled (`weak`) and judged (`gold`) pairs; write a model folder to `out`.
 
-    Labels come from the column `label`, or else `rating`; those of a file that leave 0..1 are
-    brought there by its lowest and highest. The loss is cross-entropy against the soft label, so
-    that the logit is a log-odds of relevance whatever the source of the label. Checkpoints every
-    200 steps; an interrupted run goes on.
+    Labels come from the column `label`, or else `rating`; a file's labels outside 0..1 are scaled
+    to it by their minimum and maximum. The loss is cross-entropy against the soft label, so the
+    logit is the log-odds of relevance. An interrupted run resumes from its last checkpoint (every
+    200 steps). Raises DataError without usable pairs, TrainingError if the loss is not finite.
     """
     torch.manual_seed(settings.seed)
     pairs, held_out = _training_pairs(weak, gold, dev, settings)
-    reads = common_reads(path for path in (weak, *gold, dev) if path is not None)
+    reads = common_template(path for path in (weak, *gold, dev) if path is not None)
     tokenizer = load_tokenizer(settings.encoder)
     model = load_cross_encoder(settings.encoder, settings.dropout)
-    chance = np.random.default_rng(settings.seed)
-    batches = random_batches(pairs.lengths(), settings.batch, settings.epochs, chance)
+    rng = np.random.default_rng(settings.seed)
+    batches = random_batches(pairs.lengths(), settings.batch, settings.epochs, rng)
     out.mkdir(parents=True, exist_ok=True)
     training = Training(
         model,
@@ -121,23 +120,23 @@ def finetune(
         out / "checkpoint.pt",
         asdict(settings) | {"pairs": len(pairs.labels)},
     )
-    watch = _Watch(model, tokenizer, held_out, training, settings) if held_out else None
+    stopping = _EarlyStopping(model, tokenizer, held_out, training, settings) if held_out else None
 
-    def loss_of(places: Batch) -> Tensor:
-        rows = pairs.take(places)
-        logits = cross_encode(model, tokenizer, rows.queries, rows.titles, settings.max_tokens)
+    def loss_of(rows: Batch) -> Tensor:
+        batch = pairs.take(rows)
+        logits = cross_encode(model, tokenizer, batch.queries, batch.titles, settings.max_tokens)
         return binary_cross_entropy_with_logits(
-            logits, torch.from_numpy(rows.labels).to(logits.device)
+            logits, torch.from_numpy(batch.labels).to(logits.device)
         )
 
-    training.run(loss_of, watch)
-    if watch:
-        watch.restore()
+    training.run(loss_of, stopping)
+    if stopping:
+        stopping.restore()
     model.save_pretrained(out)
     tokenizer.save_pretrained(out)
     report = asdict(settings) | (training.notes.get("report", {}) if held_out else {})
     report["reads"] = reads
-    (out / "teacher.json").write_text(json.dumps(report, indent=2) + "\n")
+    write_json(out / "teacher.json", report)
     training.finish()
     return out
 
@@ -145,7 +144,7 @@ def finetune(
 def cross_encode(
     model: Any, tokenizer: Any, queries: Sequence[str], titles: Sequence[str], max_tokens: int
 ) -> Tensor:
-    """Logits (pairs,) of one batch, in float32."""
+    """Logits (pairs,) of one batch, float32."""
     inputs = tokenizer(
         list(queries),
         list(titles),
@@ -159,8 +158,11 @@ def cross_encode(
     return logits.squeeze(-1).float()
 
 
-class _Watch:
-    """Early stopping: looks at held-out judged pairs, remembers the best weights."""
+class _EarlyStopping:
+    """Evaluates held-out pairs after certain steps and remembers the best weights.
+
+    Its state is in `training.notes`, so that it survives an interruption.
+    """
 
     def __init__(
         self,
@@ -172,28 +174,29 @@ class _Watch:
     ) -> None:
         self._model, self._tokenizer, self._pairs = model, tokenizer, pairs
         self._training, self._settings = training, settings
-        looks = settings.epochs * settings.checks_per_epoch
+        checks = settings.epochs * settings.checks_per_epoch
         total = len(training.batches)
-        self._steps = {max(1, total * (look + 1) // looks) for look in range(looks)}
+        self._steps = {max(1, total * (check + 1) // checks) for check in range(checks)}
 
     def __call__(self, done: int) -> bool:
+        """Whether to stop after `done` steps."""
         if done not in self._steps:
             return False
         loss = self._loss()
         notes = self._training.notes
         best = notes.get("best_loss", float("inf"))
-        since = 0 if loss < best else int(notes.get("looks_since", 0)) + 1
-        notes["looks_since"] = since
-        log.info("after step %d: held-out loss %.4f (best before: %.4f)", done, loss, best)
+        worse = 0 if loss < best else int(notes.get("checks_since_best", 0)) + 1
+        notes["checks_since_best"] = worse
+        log.info("step %d: held-out loss %.4f (best before: %.4f)", done, loss, best)
         if loss < best:
             state = self._model.state_dict()
             notes["best_loss"] = loss
             notes["best"] = {name: value.detach().clone() for name, value in state.items()}
             notes["report"] = {"held_out_loss": loss, "best_step": done}
-        return since >= self._settings.patience
+        return worse >= self._settings.patience
 
     def restore(self) -> None:
-        """Back to the best weights seen."""
+        """Load the best weights into the model."""
         if "best" in self._training.notes:
             self._model.load_state_dict(self._training.notes["best"])
 
@@ -201,12 +204,12 @@ class _Watch:
     def _loss(self) -> float:
         self._model.eval()
         total = 0.0
-        for places in length_buckets(list(self._pairs.lengths()), 256):
-            rows = self._pairs.take(places)
+        for rows in length_buckets(list(self._pairs.lengths()), 256):
+            batch = self._pairs.take(rows)
             logits = cross_encode(
-                self._model, self._tokenizer, rows.queries, rows.titles, self._settings.max_tokens
+                self._model, self._tokenizer, batch.queries, batch.titles, self._settings.max_tokens
             )
-            target = torch.from_numpy(rows.labels).to(logits.device)
+            target = torch.from_numpy(batch.labels).to(logits.device)
             total += float(binary_cross_entropy_with_logits(logits, target, reduction="sum"))
         self._model.train()
         return total / len(self._pairs.labels)
@@ -215,6 +218,7 @@ class _Watch:
 def _training_pairs(
     weak: Path | None, gold: Sequence[Path], dev: Path | None, settings: FinetuneSettings
 ) -> tuple[LabelledPairs, LabelledPairs | None]:
+    """(pairs to train on, held-out pairs)."""
     parts, held_out = [], None
     if weak is not None:
         pairs = _read(weak)
@@ -228,26 +232,26 @@ def _training_pairs(
     for pairs in judged:
         parts += [pairs] * settings.gold_repeats
     if not parts:
-        raise DataError("no pairs to train on; give label-free pairs, judged pairs, or both")
+        raise DataError("no pairs to train on; give weakly labelled pairs, judged pairs, or both")
     return _joined(parts), held_out
 
 
 def _hold_out(
     judged: Sequence[LabelledPairs], share: float
 ) -> tuple[list[LabelledPairs], LabelledPairs | None]:
-    """A share of the judged queries, by the query's hash; none where they would be too few."""
+    """(kept, held out) by the query's hash. Holds none out if they would be too few."""
     masks = [
         np.array([zlib.crc32(b"dev" + query.encode()) / 2**32 < share for query in pairs.queries])
         for pairs in judged
     ]
-    out = _joined(
+    held_out = _joined(
         [pairs.take(np.flatnonzero(mask)) for pairs, mask in zip(judged, masks, strict=True)]
     )
-    if len(set(out.queries)) < _LEAST_DEV_QUERIES:
-        log.info("fewer than %d judged queries to hold out: no early stop", _LEAST_DEV_QUERIES)
+    if len(set(held_out.queries)) < _MIN_DEV_QUERIES:
+        log.info("no early stopping: fewer than %d judged queries to hold out", _MIN_DEV_QUERIES)
         return list(judged), None
     kept = [pairs.take(np.flatnonzero(~mask)) for pairs, mask in zip(judged, masks, strict=True)]
-    return kept, out
+    return kept, held_out
 
 
 def _read(path: Path) -> LabelledPairs:
@@ -258,12 +262,12 @@ def _read(path: Path) -> LabelledPairs:
     labels = table.column(column).to_numpy().astype(np.float32)
     low, high = float(labels.min()), float(labels.max())
     if not np.isfinite(labels).all():
-        raise DataError(f"{path}: column {column!r} holds values that are no numbers")
+        raise DataError(f"{path}: column {column!r} has values that are not finite")
     if low < 0.0 or high > 1.0:
         if high <= low:
             raise DataError(f"{path}: every {column} is {low:g}; expected at least two grades")
         labels = (labels - low) / (high - low)
-        log.info("%s: %s %g..%g brought to 0..1", path, column, low, high)
+        log.info("%s: %s %g..%g scaled to 0..1", path, column, low, high)
     return LabelledPairs(texts(table, "clean_query"), texts(table, "title"), labels)
 
 

@@ -1,13 +1,12 @@
-"""Titles -> teacher: eBERT, an encoder further pre-trained on a catalog's titles.
+"""Titles -> encoder: further pre-training on a catalog's titles (the papers' eBERT).
 
-BertBiLSTM (arXiv 2108.10197, phase 1) pre-trains a BERT on item titles before it is fine-tuned on
+BertBiLSTM (arXiv 2108.10197, phase 1) pre-trains a BERT on item titles before fine-tuning it on
 judged pairs; its sizes and steps are not public. Masked-language modelling as in BERT (Devlin et
-al. 2019, section 3.1): 15 % of the tokens, of which 80 % masked, 10 % replaced, 10 % kept.
+al. 2019, section 3.1): of 15 % of the tokens, 80 % are masked, 10 % replaced and 10 % kept.
 """
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -18,17 +17,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from qtr_rerank.atomic import write_json
 from qtr_rerank.errors import DataError, SettingsError
 from qtr_rerank.teacher.encoders import autocast, device, load_masked_lm, load_tokenizer
-from qtr_rerank.teacher.loop import Batch, Training, random_batches
+from qtr_rerank.teacher.training_loop import Training, random_batches
+from qtr_rerank.torch_training import Batch
 
 log = logging.getLogger(__name__)
-IGNORED = -100  # torch's mark of positions that no loss is taken of
+IGNORED = -100  # positions without a loss, by torch's convention
 
 
 @dataclass(frozen=True, slots=True)
 class PretrainSettings:
-    """How an encoder is pre-trained. `from_scratch` keeps its shapes and vocabulary alone."""
+    """How an encoder is pre-trained. `from_scratch` keeps only its sizes and its vocabulary."""
 
     encoder: str
     epochs: int = 1
@@ -51,9 +52,10 @@ class PretrainSettings:
 
 
 def pretrain(titles: Sequence[str], out: Path, settings: PretrainSettings) -> Path:
-    """Train on distinct titles; write an encoder folder to `out` that `finetune` starts from.
+    """Train on the distinct titles; write an encoder folder to `out`, for `finetune`.
 
-    Checkpoints every 200 steps; an interrupted run goes on. Raises DataError without titles.
+    An interrupted run resumes from its last checkpoint (every 200 steps). Raises DataError without
+    titles or if the tokenizer has no mask token.
     """
     distinct = list(dict.fromkeys(title for title in titles if title.strip()))
     if not distinct:
@@ -63,12 +65,12 @@ def pretrain(titles: Sequence[str], out: Path, settings: PretrainSettings) -> Pa
     if tokenizer.mask_token_id is None:
         raise DataError(
             f"the tokenizer of {settings.encoder!r} has no mask token; "
-            "expected an encoder that was made by masked-language modelling, such as BERT"
+            "expected an encoder pre-trained by masked-language modelling, such as BERT"
         )
     model = load_masked_lm(settings.encoder, from_scratch=settings.from_scratch)
     lengths = np.array([len(title) for title in distinct])
-    chance = np.random.default_rng(settings.seed)
-    batches = random_batches(lengths, settings.batch, settings.epochs, chance)
+    rng = np.random.default_rng(settings.seed)
+    batches = random_batches(lengths, settings.batch, settings.epochs, rng)
     out.mkdir(parents=True, exist_ok=True)
     training = Training(
         model,
@@ -76,13 +78,13 @@ def pretrain(titles: Sequence[str], out: Path, settings: PretrainSettings) -> Pa
         settings.learning_rate,
         settings.warmup_share,
         out / "checkpoint.pt",
-        # Other titles are another run, too: their number stands for them.
+        # Runs on other titles differ, too; the number of titles is a cheap sign of it.
         asdict(settings) | {"titles": len(distinct)},
     )
 
-    def loss_of(places: Batch) -> Tensor:
+    def loss_of(rows: Batch) -> Tensor:
         inputs = tokenizer(
-            [distinct[i] for i in places],
+            [distinct[i] for i in rows],
             padding=True,
             truncation=True,
             max_length=settings.max_tokens,
@@ -99,7 +101,7 @@ def pretrain(titles: Sequence[str], out: Path, settings: PretrainSettings) -> Pa
     training.run(loss_of)
     model.base_model.save_pretrained(out)
     tokenizer.save_pretrained(out)
-    (out / "pretrain.json").write_text(json.dumps(asdict(settings), indent=2) + "\n")
+    write_json(out / "pretrain.json", asdict(settings))
     training.finish()
     return out
 
@@ -107,34 +109,34 @@ def pretrain(titles: Sequence[str], out: Path, settings: PretrainSettings) -> Pa
 def mask_tokens(
     ids: Tensor, special: Tensor, mask_id: int, tokens: int, settings: PretrainSettings
 ) -> tuple[Tensor, Tensor]:
-    """(ids to read, ids to guess), both (texts, tokens); IGNORED where nothing is to be guessed."""
+    """(input ids, target ids), both (texts, tokens); targets not to be predicted are IGNORED."""
     chosen = (torch.rand(ids.shape) < settings.mask_share) & ~special
-    fate = torch.rand(ids.shape)
-    read = torch.where(chosen & (fate < 0.8), torch.full_like(ids, mask_id), ids)
-    replaced = chosen & (fate >= 0.8) & (fate < 0.9)
-    read = torch.where(replaced, torch.randint_like(ids, tokens), read)
-    return read, torch.where(chosen, ids, torch.full_like(ids, IGNORED))
+    draw = torch.rand(ids.shape)
+    inputs = torch.where(chosen & (draw < 0.8), torch.full_like(ids, mask_id), ids)
+    replaced = chosen & (draw >= 0.8) & (draw < 0.9)
+    inputs = torch.where(replaced, torch.randint_like(ids, tokens), inputs)
+    return inputs, torch.where(chosen, ids, torch.full_like(ids, IGNORED))
 
 
 def masked_loss(model: Any, inputs: Any, targets: Tensor) -> Tensor:
-    """Cross-entropy at the positions to guess. The vocabulary is multiplied out there alone:
-    over all positions it would cost more than the encoder.
+    """Cross-entropy at the positions to predict. Only these go through the output layer: for all
+    positions it would cost more than the encoder.
     """
-    asked = targets != IGNORED
+    predicted = targets != IGNORED
     states: Tensor
     with autocast():
-        states = model.base_model(**inputs).last_hidden_state[asked]
+        states = model.base_model(**inputs).last_hidden_state[predicted]
         scores = _head(model)(states)
     if not len(scores):
         return states.sum() * 0.0
-    return torch.nn.functional.cross_entropy(scores.float(), targets[asked])
+    return torch.nn.functional.cross_entropy(scores.float(), targets[predicted])
 
 
 def _head(model: Any) -> Any:
-    for name in ("cls", "lm_head"):  # BERT and its kin; RoBERTa and its kin
+    for name in ("cls", "lm_head"):  # the BERT and the RoBERTa family
         if hasattr(model, name):
             return getattr(model, name)
     raise DataError(
-        f"{type(model).__name__} has no head known here for masked tokens; "
+        f"{type(model).__name__} has no known masked-language-modelling head; "
         "expected an encoder of the BERT or RoBERTa family"
     )

@@ -1,4 +1,4 @@
-"""Teacher -> students: label pairs with a teacher, shard by shard into Parquet, resumable."""
+"""Teacher -> students: score pairs with a teacher, shard by shard into Parquet, resumable."""
 
 from __future__ import annotations
 
@@ -15,30 +15,30 @@ import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 
-from qtr_rerank.data.pair_tables import (
-    one_template,
+from qtr_rerank.atomic import write_json
+from qtr_rerank.data.training_pairs import (
     read_table,
-    reads_of,
+    require_one_template,
+    template_of,
     texts,
     with_column,
     write_table,
 )
 from qtr_rerank.errors import DataError, SettingsError
 from qtr_rerank.teacher.encoders import (
-    encode_texts,
     length_buckets,
     load_cross_encoder,
     load_tokenizer,
 )
 from qtr_rerank.teacher.finetune import cross_encode
-from qtr_rerank.template import DEFAULT_READS
+from qtr_rerank.template import DEFAULT_TEMPLATE
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class ScoreSettings:
-    """How pairs are scored; none of it changes a score beyond rounding."""
+    """How pairs are scored: pairs per batch and per file, and tokens read of a pair."""
 
     batch: int = 256
     shard_rows: int = 20_000
@@ -53,21 +53,21 @@ class ScoreSettings:
 
 
 def score_pairs(teacher: Path, pairs: Path, out: Path, settings: ScoreSettings) -> int:
-    """Write `pairs` with the column `teacher_logit` as `out/part-*.parquet`; the rows' count.
+    """Write `pairs` with the column `teacher_logit` as `out/part-*.parquet`; returns the rows.
 
-    Finished shards are kept: a second call goes on where the first one stopped. Raises DataError
-    where `out` was begun with another teacher, other pairs or other shards, or the teacher reads
-    another template than the pairs were made by.
+    A second call resumes after the last finished shard. Raises DataError if `out` holds scores of
+    another teacher, other pairs or other settings, or if the teacher was trained on texts of
+    another template than the pairs'.
     """
     table = read_table(pairs, ["clean_query", "title"])
-    one_template({str(teacher): teacher_reads(teacher), str(pairs): reads_of(pairs)})
+    require_one_template({str(teacher): teacher_reads(teacher), str(pairs): template_of(pairs)})
     manifest = {
         "teacher": _checksum(teacher / "model.safetensors"),
         "pairs": _checksum_table(table),
         "shard_rows": settings.shard_rows,
         "max_tokens": settings.max_tokens,
     }
-    _claim(out, manifest)
+    _check_manifest(out, manifest)
     tokenizer, model = load_tokenizer(str(teacher)), load_cross_encoder(str(teacher)).eval()
     started, done = time.monotonic(), 0
     for number, start in enumerate(range(0, table.num_rows, settings.shard_rows)):
@@ -90,44 +90,12 @@ def score_pairs(teacher: Path, pairs: Path, out: Path, settings: ScoreSettings) 
 
 
 def teacher_reads(teacher: Path) -> str:
-    """The template that a teacher was trained on. Raises DataError where there is no teacher."""
+    """The template of the texts that a teacher was trained on. Raises DataError without one."""
     path = teacher / "teacher.json"
     if not path.is_file():
         raise DataError(f"{path} is missing; expected a teacher made by 'qtr teacher finetune'")
-    reads: str = json.loads(path.read_text(encoding="utf-8")).get("reads", DEFAULT_READS)
+    reads: str = json.loads(path.read_text(encoding="utf-8")).get("reads", DEFAULT_TEMPLATE)
     return reads
-
-
-def add_cosine(encoder: str, pairs: Path, out: Path) -> None:
-    """Write `pairs` with the column `cosine`: a bi-encoder's similarity of query and title."""
-    table = read_table(pairs, ["clean_query", "title"])
-    columns = []
-    for name in ("clean_query", "title"):
-        column = np.asarray(texts(table, name), dtype=object)
-        distinct, places = np.unique(column, return_inverse=True)
-        columns.append((encode_texts(encoder, list(distinct)), places))
-    (queries, query_places), (titles, title_places) = columns
-    cosine = np.concatenate(
-        [
-            np.einsum("nd,nd->n", queries[q], titles[t])
-            for q, t in zip(
-                np.array_split(query_places, 64), np.array_split(title_places, 64), strict=True
-            )
-        ]
-    )
-    write_table(with_column(table, "cosine", cosine), out)
-
-
-def mix_label(pairs: Path, out: Path, cosine_share: float = 0.5) -> None:
-    """Write `pairs` with `label` = share * cosine + (1 - share) * coverage, kept within 0..1.
-
-    The label that stands in for judges where there are none (DESIGN.md, cold start).
-    """
-    table = read_table(pairs, ["cosine", "coverage"])
-    cosine = table.column("cosine").to_numpy()
-    coverage = table.column("coverage").to_numpy()
-    label = np.clip(cosine_share * cosine + (1.0 - cosine_share) * coverage, 0.0, 1.0)
-    write_table(with_column(table, "label", label), out)
 
 
 def _logits(
@@ -136,14 +104,14 @@ def _logits(
     queries, titles = texts(rows, "clean_query"), texts(rows, "title")
     logits = np.zeros(len(queries), dtype=np.float32)
     lengths = [len(q) + len(t) for q, t in zip(queries, titles, strict=True)]
-    for places in length_buckets(lengths, settings.batch):
+    for chosen in length_buckets(lengths, settings.batch):
         with torch.inference_mode():
-            logits[places] = (
+            logits[chosen] = (
                 cross_encode(
                     model,
                     tokenizer,
-                    [queries[i] for i in places],
-                    [titles[i] for i in places],
+                    [queries[i] for i in chosen],
+                    [titles[i] for i in chosen],
                     settings.max_tokens,
                 )
                 .cpu()
@@ -152,7 +120,7 @@ def _logits(
     return logits
 
 
-def _claim(out: Path, manifest: dict[str, Any]) -> None:
+def _check_manifest(out: Path, manifest: dict[str, Any]) -> None:
     out.mkdir(parents=True, exist_ok=True)
     path = out / "scores.json"
     if path.is_file() and json.loads(path.read_text()) != manifest:
@@ -160,7 +128,7 @@ def _claim(out: Path, manifest: dict[str, Any]) -> None:
             f"{out} holds scores of another teacher or of other pairs; "
             "give another folder, or remove it"
         )
-    path.write_text(json.dumps(manifest, indent=2) + "\n")
+    write_json(path, manifest)
 
 
 def _checksum(path: Path) -> str:

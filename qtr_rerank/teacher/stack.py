@@ -1,7 +1,7 @@
-"""Teacher -> teacher: stacking, a second teacher that learns from the first on far more pairs.
+"""Teacher -> teacher: stacking, where a second teacher learns from the first on far more pairs.
 
-BERT2DNN (arXiv 2010.10442) stacks teachers; its code lacks that part. Reconstruction: teacher 1
-labels a large unlabelled set, teacher 2 is trained on those labels and then on the judged pairs.
+BERT2DNN (arXiv 2010.10442) stacks teachers, but its published code does not. Our reconstruction:
+teacher 1 labels a large unlabelled set; teacher 2 trains on these labels, then on judged pairs.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from qtr_rerank.data.pair_tables import read_table, with_column, write_table
+from qtr_rerank.data.training_pairs import read_table, with_column, write_table
+from qtr_rerank.probability import sigmoid
 from qtr_rerank.teacher.finetune import FinetuneSettings, finetune
 from qtr_rerank.teacher.score import ScoreSettings, score_pairs
 
@@ -29,8 +30,8 @@ def stack(
     scoring: ScoreSettings,
     dev: Path | None = None,
 ) -> Path:
-    """Train teacher 2 (from `settings.encoder`) on teacher 1's labels of `pairs`, one epoch, then
-    on the judged pairs as `settings` say; write its folder to `out`. Every part resumes.
+    """Train teacher 2 (from `settings.encoder`) for one epoch on teacher 1's labels of `pairs`,
+    then on the judged pairs with `settings`; write its folder to `out`. Every part resumes.
     """
     labels = out / _LABELS
     if not labels.is_file():
@@ -38,7 +39,7 @@ def stack(
         score_pairs(first_teacher, pairs, shards, scoring)
         table = read_table(shards, ["teacher_logit"])
         logits = table.column("teacher_logit").to_numpy().astype(np.float64)
-        write_table(with_column(table, "label", 1.0 / (1.0 + np.exp(-logits))), labels)
+        write_table(with_column(table, "label", sigmoid(logits)), labels)
         shutil.rmtree(shards)
     on_labels = replace(settings, epochs=1, dropout=0.0)
     if not gold:
@@ -46,6 +47,6 @@ def stack(
     first = out / _FIRST
     if not (first / "teacher.json").is_file():
         finetune(labels, [], first, on_labels)
-    # Repeats are for a mixture with label-free pairs; here they would only be more epochs.
+    # `gold_repeats` balances judged against weak pairs; here it would only add epochs.
     alone = replace(settings, encoder=str(first), gold_repeats=1)
     return finetune(None, gold, out, alone, dev)

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
-from demo_fixtures import build_shop_index, serving
 
 from demo import create_app
+from tests.demo_fixtures import build_shop_index, serving
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from experiments.server_process import Running, running_server
+from devtools.server_process import Running, running_server
 from qtr_rerank import Reranker
 
 if TYPE_CHECKING:
