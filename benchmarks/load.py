@@ -20,12 +20,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import click
@@ -33,6 +33,7 @@ import click
 from qtr_rerank.data.sample import sample_catalog
 from qtr_rerank.serve.run import listen
 
+Command = TypeVar("Command", bound=Callable[..., Any])
 BODIES = 50
 HERE = Path(__file__).parent
 # (documents, clients)
@@ -78,10 +79,10 @@ def main() -> None:
     """Load on the rerank server."""
 
 
-def _options(out: str) -> Any:
+def _options(out: str) -> Callable[[Command], Command]:
     """--seconds, --rounds, --out."""
 
-    def add(command: Any) -> Any:
+    def add(command: Command) -> Command:
         for option in (
             click.option("--seconds", default=2, show_default=True, help="Of each wrk run."),
             click.option("--rounds", default=5, show_default=True),
