@@ -179,23 +179,6 @@ def load_table(results: Path = ROOT / "results") -> str:
     )
 
 
-def batching_table(results: Path = ROOT / "results") -> str:
-    """Markdown of docs/production.md's table: requests a second together and each alone."""
-    rows = json.loads((results / "load-batching.json").read_text(encoding="utf-8"))
-    rates = {
-        (row["documents"], row["clients"], row["batch"] > 1): row["requests a second"]
-        for row in rows
-    }
-    return table(
-        ["documents", "clients", "each alone (`--batch 1`)", "together"],
-        [
-            [str(documents), str(clients), f"{rates[documents, clients, False]:.0f}", f"{many:.0f}"]
-            for (documents, clients, together), many in rates.items()
-            if together
-        ],
-    )
-
-
 def between_marks(text: str, mark: str) -> str:
     """The part of a page between its two markers of that name."""
     return text.partition(f"<!-- {mark}: experiments/tables.py -->")[2].partition(
@@ -209,7 +192,6 @@ def main() -> None:
         ("results/README.md", "figures", cascades()),
         ("docs/opensearch.md", "two ways", two_ways_table()),
         ("docs/production.md", "load", load_table()),
-        ("docs/production.md", "batching", batching_table()),
     ):
         page = (ROOT / path).read_text(encoding="utf-8")
         begins, ends = f"<!-- {mark}: experiments/tables.py -->", f"<!-- end of {mark} -->"
