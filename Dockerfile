@@ -1,7 +1,7 @@
 # One image for indexer, rerank server and demo: no torch, no root.
 FROM python:3.11-slim
 
-# faiss and onnxruntime need OpenMP's library.
+# faiss and onnxruntime need libgomp, OpenMP's library.
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends libgomp1 \
     && rm -rf /var/lib/apt/lists/* \
@@ -13,11 +13,11 @@ COPY pyproject.toml README.md CHANGELOG.md LICENSE ./
 COPY qtr_rerank qtr_rerank
 COPY indexer indexer
 RUN pip install --no-cache-dir '.[opensearch]'
-# The page is not in the wheel; it runs from here.
+# The demo is not in the wheel.
 COPY demo demo
 
 USER 10001
-# Catalogs and indices: a volume that the containers share.
+# Catalogs and indices, in a volume that the containers share.
 VOLUME /data
 EXPOSE 8123 8000
 HEALTHCHECK --interval=10s --timeout=3s --start-period=20s --retries=3 \

@@ -15,6 +15,11 @@ SAMPLE := $(CACHE)/sample/catalog.jsonl
 INDEX := $(CACHE)/index
 RUN := .venv/bin/python
 DEV := .venv-dev/bin
+# What decides the bytes of the sample catalog and of its index.
+SAMPLE_CODE := qtr_rerank/data/sample qtr_rerank/records.py qtr_rerank/text.py
+INDEX_CODE := indexer $(addprefix qtr_rerank/,features models retrieve runtime text.py)
+# The files of some folders and of their sub-folders.
+files_of = $(shell find $(1) -type f ! -path '*/__pycache__/*')
 PIP := -m pip --disable-pip-version-check --no-input
 # uv installs several times faster than pip. It does not read pip's settings (an index, a proxy), so
 # pip takes over where it fails.
@@ -36,7 +41,7 @@ demo: demo-$(ENGINE)  ## Serve the search page over the sample catalog (PORT=800
 demo-embedded: $(INDEX)/index.json
 	@exec $(RUN) -m demo --index $(INDEX) --port $(PORT)
 
-# The node of OPENSEARCH_URL, else one that ends with the page.
+# Uses the node of OPENSEARCH_URL, else a local one that stops with the demo.
 demo-opensearch: $(SAMPLE) .venv/opensearch
 	@exec $(RUN) -m demo.on_opensearch --catalog $(SAMPLE) --index $(INDEX)-opensearch --port $(PORT)
 
@@ -119,10 +124,10 @@ endef
 	  --resolution lowest-direct -e . 'pytest>=8.3' 'hypothesis>=6.120'
 	@touch $@
 
-$(SAMPLE): $(wildcard qtr_rerank/data/sample/*.py) | .venv/installed
+$(SAMPLE): $(call files_of,$(SAMPLE_CODE)) | .venv/installed
 	@.venv/bin/qtr sample $(@D) >/dev/null
 	@touch $@
 
-$(INDEX)/index.json: $(SAMPLE) $(wildcard qtr_rerank/models/*/* indexer/*.py qtr_rerank/features/*.py) | .venv/installed
+$(INDEX)/index.json: $(SAMPLE) $(call files_of,$(INDEX_CODE)) | .venv/installed
 	@$(RUN) -m indexer $(SAMPLE) --index $(INDEX)
 	@touch $@

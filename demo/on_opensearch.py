@@ -1,6 +1,6 @@
-"""Page: the shop over a real OpenSearch, in one command: `make demo ENGINE=opensearch`.
+"""Page: the shop on a real OpenSearch, in one command: `make demo ENGINE=opensearch`.
 
-Uses the node of OPENSEARCH_URL where it is set, else starts one and stops it at the end; loads the
+Uses the node of OPENSEARCH_URL if it is set, else starts one and stops it at the end; loads the
 catalog into it, and serves the same page.
 """
 
@@ -25,11 +25,11 @@ MODELS = ("twin", "match")
 @click.option("--index", "folder", required=True, type=click.Path(path_type=Path))
 @listen_options
 def serve(catalog: Path, folder: Path, host: str, port: int, threads: int) -> None:
-    """Load a catalog into OpenSearch and serve the search page over it."""
+    """Load a catalog into OpenSearch and serve the search page on it."""
     if not opensearch_is_named():
-        click.echo("Starting OpenSearch (its parts are fetched once) ...", err=True)
+        click.echo("Starting OpenSearch (the first time it is downloaded) ...", err=True)
     with named_or_local_node() as engine:
-        click.echo(f"OpenSearch answers on {engine.url}", err=True)
+        click.echo(f"OpenSearch is at {engine.url}", err=True)
         report = build_index(
             IndexSettings(
                 catalog=catalog, index=folder, engine="opensearch", alias=ALIAS, opensearch=engine
@@ -41,7 +41,7 @@ def serve(catalog: Path, folder: Path, host: str, port: int, threads: int) -> No
 
 
 def main() -> None:
-    """Every expected fault is one line on stderr and exit status 1."""
+    """Every expected error is one line on stderr and exit status 1."""
     explained(serve, "python -m demo.on_opensearch")
 
 

@@ -1,4 +1,4 @@
-"""`qtr serve` as a process of its own: for experiments, benchmarks and tests."""
+"""`qtr serve` in a process of its own, for experiments, benchmarks and tests."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ _QTR = [sys.executable, "-c", "from qtr_rerank.cli import main; main()"]
 
 @dataclass(frozen=True)
 class Running:
-    """A server: its address, its process, and where its standard error goes."""
+    """A running server: its address, its process, and the file of its standard error."""
 
     url: str
     process: subprocess.Popen[str]
     log: Path
 
     def request(self, method: str, path: str, body: Any = None, **headers: str) -> tuple[int, Any]:
-        """Status, and the answer: as JSON where it is, else as text."""
+        """Send a request; the status and the body, decoded if it is JSON."""
         connection = HTTPConnection(urlsplit(self.url).netloc, timeout=60)
         try:
             connection.request(
                 method, path, json.dumps(body) if body is not None else None, headers
             )
-            answer = connection.getresponse()
-            text = answer.read().decode()
-            is_json = answer.headers["Content-Type"].startswith("application/json")
-            return answer.status, json.loads(text) if is_json else text
+            response = connection.getresponse()
+            text = response.read().decode()
+            is_json = response.headers["Content-Type"].startswith("application/json")
+            return response.status, json.loads(text) if is_json else text
         finally:
             connection.close()
 
@@ -44,7 +44,7 @@ class Running:
 def running_server(
     log: Path, *options: object, env: dict[str, str] | None = None
 ) -> Iterator[Running]:
-    """Start `qtr serve` on a free port; it is ended at the end."""
+    """Run `qtr serve` on a free port until the block ends."""
     command = [*_QTR, "serve", "--port", "0", *map(str, options)]
     with (
         log.open("w") as errors,
@@ -57,7 +57,7 @@ def running_server(
         ) as process,
     ):
         try:
-            # The address is printed when the server is ready; nothing, where it could not be.
+            # The server prints its address when it is ready, and nothing if it cannot start.
             url = process.stdout.readline().strip() if process.stdout is not None else ""
             if not url:
                 raise RuntimeError(f"qtr serve did not start: {log.read_text()}")

@@ -1,9 +1,9 @@
-"""Which students should stand in the cascade, and how much retrieval's order should count.
+"""Cascades compared: which students to use, and how much retrieval's order should count.
 
     python -m experiments.cascade SHOP/index SHOP/judgments.csv [INDEX QRELS ...]
 
-Each pair of arguments is an index and judgments of its catalog (experiments/figures.sh gives the
-sample shop's and Icecat's development queries). The shipped cascade was chosen by this table.
+Each pair of arguments is an index and judgments of its catalog (experiments/figures.sh passes the
+sample shop and Icecat's development queries). The shipped cascade was chosen from this table.
 Writes results/cascade.json.
 """
 
@@ -24,17 +24,17 @@ Cascade = tuple[StageSettings, ...]
 
 
 def cascades() -> dict[str, Cascade]:
-    """The cascades that are compared: `match` with each prior, and others with two stages."""
+    """The cascades to compare: `match` with each prior, and two with two stages."""
     prior = DEFAULT_CASCADE[0].prior
-    found: dict[str, Cascade] = {
+    by_name: dict[str, Cascade] = {
         f"match ({value:g})": (StageSettings("match", prior=value),) for value in PRIORS
     }
     for first, second in (("bert2dnn", "match"), ("match", "bert-bilstm")):
-        found[f"{first}, then {second} on 100 ({prior:g})"] = (
+        by_name[f"{first}, then {second} on 100 ({prior:g})"] = (
             StageSettings(first, prior=prior),
             StageSettings(second, depth=100, prior=prior),
         )
-    return found
+    return by_name
 
 
 @click.command()
@@ -42,7 +42,7 @@ def cascades() -> dict[str, Cascade]:
 @click.option("-o", "--out", type=click.Path(path_type=Path), default=Path("results/cascade.json"))
 def main(pairs: tuple[Path, ...], out: Path) -> None:
     if len(pairs) % 2:
-        raise click.UsageError(f"{len(pairs)} paths; give an index and its judgments, in pairs")
+        raise click.UsageError(f"{len(pairs)} paths; expected pairs of an index and its judgments")
     try:
         report = [
             compared(index, qrels) for index, qrels in zip(pairs[::2], pairs[1::2], strict=True)

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Every figure of the README, measured again: results/*.json, then the tables made of them.
+# Measure every figure of the README again: results/*.json, then their tables.
 #
 #   QTR_DATA_DIR=.../data experiments/figures.sh
 #
-# Run it on a machine that does nothing else: latencies are in it.
+# Run it on an idle machine: it measures latency.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 : "${QTR_DATA_DIR:?set it to the folder that holds icecat/ and homedepot/}"

@@ -1,4 +1,4 @@
-"""Record the shipped models' scores for tests/test_scorer.py; run after new artifacts are made."""
+"""Write the shipped models' scores for tests/test_scorer.py; run after shipping new artifacts."""
 
 from __future__ import annotations
 

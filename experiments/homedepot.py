@@ -2,10 +2,10 @@
 
     QTR_DATA_DIR=.../data ENCODER=.../all-MiniLM-L6-v2 python -m experiments.homedepot
 
-Each step is a command of the program, printed as a user would type it; one whose outcome is in
-the work folder is not run again. Writes results/homedepot.json, the plots, and the figures of
-docs/experiment-homedepot.md. The competition's rules let no row of its data, and no weights
-trained on it, be passed on: they stay in the work folder.
+Each step is a command of the program, printed as a user would type it; finished steps are kept in
+the work folder. Writes results/homedepot.json, the plots, and the figures of
+docs/experiment-homedepot.md. The competition's rules forbid passing on its data or weights trained
+on it: both stay in the work folder.
 """
 
 from __future__ import annotations
@@ -21,14 +21,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments import homedepot_page, homedepot_plots
+from experiments.commands import data_option, encoder_option, open_run, step
 from experiments.homedepot_measures import (
     Judged,
     Measured,
     difference,
     gains_table,
-    kept,
     mixed,
     opinions_of,
+    retention,
 )
 from experiments.homedepot_search import Catalog, bm25_scores, recall
 from experiments.homedepot_steps import (
@@ -49,10 +50,10 @@ from experiments.homedepot_steps import (
 )
 from experiments.homedepot_students import GROUPS, OPTIONAL, Student, students
 from experiments.homedepot_times import artifact_times, rival_times
-from experiments.steps import claim, data_option, encoder_option
 from qtr_rerank.data.training_pairs import read_table
 from qtr_rerank.errors import QtrError
 from qtr_rerank.probability import sigmoid
+from qtr_rerank.recipe.steps import StepRunner
 from qtr_rerank.runtime.scorer import Scorer
 from qtr_rerank.teacher.weak_labels import add_cosine
 
@@ -60,14 +61,14 @@ from qtr_rerank.teacher.weak_labels import add_cosine
 @click.command()
 @data_option("homedepot/")
 @encoder_option
-@click.option("--transfer", default=200_000, show_default=True, help="Pairs of the transfer set.")
-@click.option("--ablations", is_flag=True, help="Train the twin's variations, too.")
+@click.option("--transfer", default=200_000, show_default=True, help="Pairs in the transfer set.")
+@click.option("--ablations", is_flag=True, help="Also train the twin's variants.")
 @click.option(
     "--only",
     "groups",
     multiple=True,
     type=click.Choice(GROUPS),
-    help="Train these rows alone; those trained before are measured as well.",
+    help="Train only these rows; rows trained earlier are measured, too.",
 )
 @click.option("--work", type=click.Path(path_type=Path), default=Path("runs/homedepot"))
 @click.option("--results", type=click.Path(path_type=Path), default=Path("results"))
@@ -82,18 +83,18 @@ def main(
     results: Path,
     page: Path,
 ) -> None:
-    """Teachers, students, rivals, table, plots and page; goes on where it was interrupted."""
+    """Teachers, students, rivals, table, plots and page; continues an interrupted run."""
     settings = HomeDepotSettings(encoder, transfer, generated_for(transfer))
-    asked = set(groups or set(GROUPS) - set(OPTIONAL)) | ({"twin"} if ablations else set())
+    selected = set(groups or set(GROUPS) - set(OPTIONAL)) | ({"twin"} if ablations else set())
     rows = [
         student
         for student in students(transfer)
-        if student.group in asked or artifact_folder(student, work).is_dir()
+        if student.group in selected or artifact_folder(student, work).is_dir()
     ]
     shapes = [
         shape
         for shape in SHAPES
-        if "rivals" in asked or (work / "rivals" / f"{shape}-onnx").is_dir()
+        if "rivals" in selected or (work / "rivals" / f"{shape}-onnx").is_dir()
     ]
     try:
         report = run(data, work, settings, rows, shapes)
@@ -114,23 +115,23 @@ def run(
     shapes: Sequence[str] = SHAPES,
     seconds: float = 1.0,
 ) -> dict[str, Any]:
-    """Every step that is not done yet; what was measured, as results/homedepot.json holds it.
+    """Run the unfinished steps; the report that becomes results/homedepot.json.
 
-    `seconds` is spent on each figure of latency.
+    `seconds` is how long each latency is measured.
     """
-    claim(work, asdict(settings))
-    prepare(data, work)
-    chosen = train_teachers(data, work, settings)
-    score_pairs(work, chosen, settings)
+    runner = open_run(work, asdict(settings))
+    prepare(data, runner)
+    chosen = train_teachers(data, runner, settings)
+    score_pairs(runner, chosen, settings)
     judged, catalog = Judged(work / "dev.parquet"), Catalog(data, work)
-    teachers, orders = _teachers(judged, work, settings, chosen)
-    teacher = judged.measure(orders["teacher"], sigmoid(orders["teacher"].astype(np.float64)))
-    orders["bm25"] = bm25_scores(judged, catalog, work)
-    orders["random"] = np.zeros(len(judged.ids))
+    teachers, scores = _teachers(judged, runner, settings, chosen)
+    teacher = judged.measure(scores["teacher"], sigmoid(scores["teacher"].astype(np.float64)))
+    scores["bm25"] = bm25_scores(judged, catalog, runner)
+    scores["random"] = np.zeros(len(judged.ids))
     measured: dict[str, Measured] = {}
     artifacts: dict[str, Path] = {}
     for student in rows:
-        artifacts[student.id] = train_student(student, work, settings)
+        artifacts[student.id] = train_student(student, runner, settings)
         scorer = Scorer.load(artifacts[student.id])
         logits = scorer.score_pairs(judged.queries, judged.titles)
         measured[student.id] = judged.measure(logits, scorer.probabilities(logits))
@@ -140,8 +141,8 @@ def run(
         "counts": _counts(judged, catalog, work),
         "teacher": chosen,
         "teachers": teachers,
-        "baselines": _baselines(judged, orders, work),
-        "gains": gains_table(judged, orders),
+        "baselines": _baselines(judged, scores, work),
+        "gains": gains_table(judged, scores),
         "rows": [
             _row(student, measured, teacher, settings, work)
             | (
@@ -151,7 +152,9 @@ def run(
             )
             for student in rows
         ],
-        "rivals": _rivals(judged, teacher, _best(rows, measured), work, settings, shapes, seconds),
+        "rivals": _rivals(
+            judged, teacher, _best(rows, measured), runner, settings, shapes, seconds
+        ),
         "recall": [
             row
             for student in rows
@@ -166,11 +169,12 @@ def run(
 
 
 def _teachers(
-    judged: Judged, work: Path, settings: HomeDepotSettings, chosen: str
+    judged: Judged, runner: StepRunner, settings: HomeDepotSettings, chosen: str
 ) -> tuple[list[dict[str, Any]], dict[str, NDArray[np.floating]]]:
-    """Rows of the three teachers and of the mixture, and the chosen one's logits."""
+    """Rows of the three teachers and the mixture, and the chosen teacher's logits."""
+    work = runner.folder
     rows: list[dict[str, Any]] = []
-    orders: dict[str, NDArray[np.floating]] = {}
+    scores: dict[str, NDArray[np.floating]] = {}
     measured: dict[str, Measured] = {}
     for name in TEACHERS:
         logits = _logits(work / f"{name}-dev")
@@ -178,13 +182,9 @@ def _teachers(
         loss = round(teacher_notes(work, name)["held_out_loss"], 4)
         rows.append({"id": name, "held_out_loss": loss} | measured[name].figures)
         if name == chosen:
-            orders["teacher"] = logits
+            scores["teacher"] = logits
     cosine = work / "dev-cosine.parquet"
-    if cosine.is_file():
-        click.echo(f"kept  {cosine}")
-    else:
-        click.echo(f"+ cosines of {len(judged.ids):,} pairs by {settings.encoder}")
-        add_cosine(settings.encoder, work / "dev.parquet", cosine)
+    step(runner, cosine, lambda: add_cosine(settings.encoder, work / "dev.parquet", cosine))
     logits, weights = mixed(judged, opinions_of(work / f"{chosen}-dev", cosine), work)
     measured["mixed"] = judged.measure(logits, sigmoid(logits.astype(np.float64)))
     rows.append({"id": "mixed", "weights": weights} | measured["mixed"].figures)
@@ -192,18 +192,18 @@ def _teachers(
         if row["id"] != "plain":
             other = chosen if row["id"] == "mixed" else "plain"
             row["difference"] = {"from": other} | difference(measured[row["id"]], measured[other])
-    return rows, orders
+    return rows, scores
 
 
 def _baselines(
-    judged: Judged, orders: dict[str, NDArray[np.floating]], work: Path
+    judged: Judged, scores: dict[str, NDArray[np.floating]], work: Path
 ) -> list[dict[str, Any]]:
     train = read_table(work / "train.parquet", ["rating"]).column("rating").to_numpy()
     error = float(np.sqrt(np.mean((judged.ratings - train.mean()) ** 2)))
     return [
-        {"id": "bm25"} | judged.measure(orders["bm25"]).figures,
-        # Ties take the mean of their orders: a constant is a random order.
-        {"id": "random"} | judged.measure(orders["random"]).figures,
+        {"id": "bm25"} | judged.measure(scores["bm25"]).figures,
+        # Ties take the mean over their orders, so a constant score is a random order.
+        {"id": "random"} | judged.measure(scores["random"]).figures,
         {"id": "mean", "rmse_raw": round(error, 4)},
     ]
 
@@ -224,7 +224,7 @@ def _row(
         "label": student.label,
         "transfer": 0 if student.hard_labels else student.transfer or settings.transfer,
     }
-    row |= measured[student.id].figures | kept(measured[student.id], teacher)
+    row |= measured[student.id].figures | retention(measured[student.id], teacher)
     if student.id != student.kind and student.kind in measured:
         row["difference"] = {"from": student.kind} | difference(
             measured[student.id], measured[student.kind]
@@ -236,20 +236,21 @@ def _rivals(
     judged: Judged,
     teacher: Measured,
     best: tuple[str, Measured] | None,
-    work: Path,
+    runner: StepRunner,
     settings: HomeDepotSettings,
     shapes: Sequence[str],
     seconds: float,
 ) -> list[dict[str, Any]]:
     rows = []
+    work = runner.folder
     for shape in shapes:
-        exported = train_rival(shape, work, settings)
+        exported = train_rival(shape, runner, settings)
         for precision in PRECISIONS:
             scored = read_table(rival_scores(work, shape, precision), ["logit", "score"])
-            logits, chances = (scored.column(name).to_numpy() for name in ("logit", "score"))
-            measured = judged.measure(logits, chances)
+            logits, probabilities = (scored.column(c).to_numpy() for c in ("logit", "score"))
+            measured = judged.measure(logits, probabilities)
             row: dict[str, Any] = {"id": f"{shape} {precision}", "shape": shape}
-            row |= measured.figures | kept(measured, teacher)
+            row |= measured.figures | retention(measured, teacher)
             if best is not None:
                 row["difference"] = {"from": best[0]} | difference(measured, best[1])
             rows.append(row | rival_times(exported, precision, work, seconds))
@@ -257,7 +258,7 @@ def _rivals(
 
 
 def _best(rows: Sequence[Student], measured: dict[str, Measured]) -> tuple[str, Measured] | None:
-    """The main student of the highest AUC."""
+    """The main student with the highest AUC."""
     main_rows = [row.id for row in rows if row.group == "main"]
     if not main_rows:
         return None

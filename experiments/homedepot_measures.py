@@ -1,4 +1,4 @@
-"""Home Depot, judged lists: what a model's scores of the development pairs are worth."""
+"""Home Depot, judged lists: AUC, nDCG and RMSE of a model's scores, with bootstrap intervals."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from qtr_rerank.evaluate.pair_measures import auc, cross_fitted_line, judged_lis
 from qtr_rerank.teacher.mixture import fit_mixture
 
 RELEVANT, BEST = 2.33, 3.0
-"""Relevance from which a product counts as relevant, and the highest there is."""
+"""Lowest relevance of a relevant product, and the highest relevance."""
 LOW, HIGH = 1.0, 3.0
 OPINIONS = ("teacher_logit", "cosine", "coverage")
 ROUNDS = 1000
@@ -27,14 +27,14 @@ Figures = dict[str, float]
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """A row's figures, and its AUC in each bootstrap sample (rounds,), for differences."""
+    """A row's figures, and its AUC in each bootstrap sample (rounds,), for paired differences."""
 
     figures: Figures
     auc_samples: Floats
 
 
 class Judged:
-    """The development pairs, and bootstrap samples of their queries, the same for every model."""
+    """The development pairs and bootstrap samples of their queries, the same for every model."""
 
     def __init__(self, path: Path, seed: int = 7, rounds: int = ROUNDS) -> None:
         table = read_table(path, ["query", "title", "docid", "rating"])
@@ -53,90 +53,92 @@ class Judged:
         )
 
     def measure(
-        self, order: NDArray[np.floating], chances: NDArray[np.floating] | None = None
+        self, scores: NDArray[np.floating], probabilities: NDArray[np.floating] | None = None
     ) -> Measured:
-        """`order` (pairs,) ranks; `chances` (pairs,), calibrated probabilities, are compared with
-        the ratings. Without them RMSE is of `order` itself, by a line.
+        """Figures of `scores` (pairs,) and of calibrated `probabilities` (pairs,).
+
+        RMSE compares the probabilities with the ratings; without them, the scores.
         """
-        samples = self.auc_samples(order)
+        samples = self.auc_samples(scores)
         low, high = _interval(samples)
-        ndcg = judged_list_ndcg(order, self.ratings, self.codes)
+        ndcg = judged_list_ndcg(scores, self.ratings, self.codes)
         ndcg_low, ndcg_high = _interval(self._draws @ ndcg / len(ndcg))
-        binary = self.ndcg(order, GAINS[3])
-        believed = order if chances is None else chances
-        line = cross_fitted_line(believed, self.ratings, self.codes)
+        binary = self.ndcg(scores, GAINS[3])
+        predictions = scores if probabilities is None else probabilities
+        line = cross_fitted_line(predictions, self.ratings, self.codes)
         figures = {
-            "auc": auc(order, self.relevant),
+            "auc": auc(scores, self.relevant),
             "auc_low": low,
             "auc_high": high,
-            "auc_best": auc(order, self.ratings >= BEST),
+            "auc_best": auc(scores, self.ratings >= BEST),
             "ndcg": float(ndcg.mean()),
             "ndcg_low": ndcg_low,
             "ndcg_high": ndcg_high,
             "ndcg_binary": binary,
             "rmse": rmse(line, self.ratings),
         }
-        if chances is not None:
-            figures["rmse_raw"] = rmse(LOW + (HIGH - LOW) * chances, self.ratings)
+        if probabilities is not None:
+            scaled = LOW + (HIGH - LOW) * probabilities
+            figures["rmse_raw"] = rmse(scaled, self.ratings)
         return Measured(rounded(figures), samples)
 
-    def ndcg(self, order: NDArray[np.floating], gains: str) -> float:
-        """nDCG@10 with one of GAINS, over the queries that have any gain."""
+    def ndcg(self, scores: NDArray[np.floating], gains: str) -> float:
+        """nDCG@10 with one of GAINS, over the queries with a gain above 0."""
         labels, form = {
             GAINS[0]: (self.ratings, "linear"),
             GAINS[1]: (self.ratings - LOW, "linear"),
             GAINS[2]: (self.ratings - LOW, "exponential"),
             GAINS[3]: (self.relevant.astype(np.float64), "linear"),
         }[gains]
-        return float(np.nanmean(judged_list_ndcg(order, labels, self.codes, gains=form)))
+        return float(np.nanmean(judged_list_ndcg(scores, labels, self.codes, gains=form)))
 
-    def auc_samples(self, order: NDArray[np.floating]) -> Floats:
-        """AUC in each bootstrap sample, (rounds,): each pair weighs what its query is drawn."""
-        places = np.argsort(order, kind="stable")
-        starts = np.flatnonzero(np.diff(order[places], prepend=-np.inf) != 0)
+    def auc_samples(self, scores: NDArray[np.floating]) -> Floats:
+        """AUC in each bootstrap sample, (rounds,); pairs weigh as often as their query is drawn."""
+        places = np.argsort(scores, kind="stable")
+        starts = np.flatnonzero(np.diff(scores[places], prepend=-np.inf) != 0)
         relevant, codes = self.relevant[places], self.codes[places]
         areas = np.empty(len(self._draws))
         for number, drawn in enumerate(self._draws):
             weight = drawn[codes].astype(np.float64)
             positive = np.add.reduceat(weight * relevant, starts)
             negative = np.add.reduceat(weight * ~relevant, starts)
-            # Those below, and half of those that tie.
+            # Irrelevant pairs below, and half of those that tie.
             below = np.cumsum(negative) - negative / 2.0
             areas[number] = (positive * below).sum() / (positive.sum() * negative.sum())
         return areas
 
-    def searched(self) -> dict[str, set[str]]:
-        """Query -> the products judged relevant for it; queries without any are left out."""
-        found: dict[str, set[str]] = {}
+    def relevant_ids(self) -> dict[str, set[str]]:
+        """Query -> ids of the products judged relevant for it; queries without any are left out."""
+        ids_of: dict[str, set[str]] = {}
         for query, id, relevant in zip(self.queries, self.ids, self.relevant, strict=True):
             if relevant:
-                found.setdefault(query, set()).add(id)
-        return found
+                ids_of.setdefault(query, set()).add(id)
+        return ids_of
 
     def half(self) -> NDArray[np.bool_]:
-        """(pairs,): one half of the queries, that of `cross_fitted_line`."""
+        """Mask (pairs,) of one half of the queries, the one that `cross_fitted_line` uses."""
         odd: NDArray[np.bool_] = self.codes % 2 == 1
         return odd
 
 
-def kept(student: Measured, teacher: Measured) -> Figures:
-    """What a student keeps of its teacher: of AUC above chance, with an interval, and of nDCG."""
+def retention(student: Measured, teacher: Measured) -> Figures:
+    """A student's share of its teacher's AUC above 0.5, with an interval, and of its nDCG."""
     ratio = (student.auc_samples - 0.5) / (teacher.auc_samples - 0.5)
     low, high = _interval(ratio)
-    mine, its = student.figures, teacher.figures
+    of_student, of_teacher = student.figures, teacher.figures
     return rounded(
         {
-            "retention": (mine["auc"] - 0.5) / (its["auc"] - 0.5),
+            "retention": (of_student["auc"] - 0.5) / (of_teacher["auc"] - 0.5),
             "retention_low": low,
             "retention_high": high,
-            "ndcg_kept": mine["ndcg"] / its["ndcg"],
-            "ndcg_binary_kept": mine["ndcg_binary"] / its["ndcg_binary"],
+            "ndcg_kept": of_student["ndcg"] / of_teacher["ndcg"],
+            "ndcg_binary_kept": of_student["ndcg_binary"] / of_teacher["ndcg_binary"],
         }
     )
 
 
 def difference(row: Measured, other: Measured) -> Figures:
-    """By how much a row's AUC is above another's, with a paired bootstrap interval."""
+    """AUC of a row minus AUC of another, with a paired bootstrap interval."""
     low, high = _interval(row.auc_samples - other.auc_samples)
     return rounded({"auc": row.figures["auc"] - other.figures["auc"], "low": low, "high": high})
 
@@ -144,10 +146,10 @@ def difference(row: Measured, other: Measured) -> Figures:
 def mixed(
     judged: Judged, opinions: pa.Table, work: Path
 ) -> tuple[NDArray[np.float32], list[Figures]]:
-    """Logits (pairs,) of `teacher mix`, and the weights of both halves.
+    """Logits (pairs,) of `qtr teacher mix`, and the weights fitted on each half.
 
-    Each half of the development queries is mixed by weights fitted on the other: only these pairs
-    are unseen by the teacher, and no label may help to predict itself.
+    Each half of the development queries is mixed with weights fitted on the other half. No other
+    pairs are new to the teacher, and no label may help to predict itself.
     """
     logits = np.empty(len(judged.codes), dtype=np.float32)
     weights = []
@@ -161,26 +163,26 @@ def mixed(
 
 
 def opinions_of(scores: Path, cosine: Path) -> pa.Table:
-    """A teacher's scored pairs with the bi-encoder's cosine beside them."""
+    """A teacher's scored pairs with the column `cosine` of the bi-encoder added."""
     table = read_table(scores, ["teacher_logit", "coverage", "label"])
     return with_column(table, "cosine", read_table(cosine, ["cosine"]).column("cosine").to_numpy())
 
 
 def rounded(figures: Figures) -> Figures:
-    """To four decimals: more would be noise."""
+    """Figures to four decimals; more would be noise."""
     return {name: round(float(value), 4) for name, value in figures.items()}
 
 
-def gains_table(judged: Judged, orders: dict[str, NDArray[np.floating]]) -> list[dict[str, object]]:
-    """nDCG@10 of some orders with each of GAINS: which one do figures elsewhere speak of?"""
+def gains_table(judged: Judged, scores: dict[str, NDArray[np.floating]]) -> list[dict[str, object]]:
+    """nDCG@10 of each model's scores with each of GAINS, to compare with published figures."""
     return [
         {"gain": gains}
-        | {name: round(judged.ndcg(order, gains), 4) for name, order in orders.items()}
+        | {name: round(judged.ndcg(values, gains), 4) for name, values in scores.items()}
         for gains in GAINS
     ]
 
 
 def _interval(samples: Floats | Sequence[float]) -> tuple[float, float]:
-    """The middle 95 %."""
+    """The 2.5th and 97.5th percentiles."""
     low, high = np.percentile(samples, [2.5, 97.5])
     return float(low), float(high)

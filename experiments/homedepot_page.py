@@ -1,4 +1,4 @@
-"""results/homedepot.json -> docs/experiment-homedepot.md: its tables, no figure typed.
+"""results/homedepot.json -> docs/experiment-homedepot.md: tables and conclusions.
 
 python -m experiments.homedepot_page        writes the part of the page between the two markers
 """
@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from experiments.homedepot_says import goals, lessons, verdict_on_rivals
+from experiments.homedepot_conclusions import goals, lessons, verdict_on_rivals
 from experiments.homedepot_students import ABLATED
 from experiments.tables import END, table
 
@@ -26,11 +26,11 @@ NAMES = {
     "bm25": "BM25",
     "mean": "mean of the training ratings",
 }
-# What the data's own notes say of another split by query, which gain they took unsaid.
+# From the notes that come with the data: another split by query, gain not stated.
 ELSEWHERE = {"random": 0.876, "bm25": 0.893, "teacher": 0.902}
 MEASURES = (
     "RMSE",
-    "RMSE, as it is",
+    "RMSE, no fit",
     "AUC, 2.33 or more",
     "95 % interval",
     "AUC, 3",
@@ -42,28 +42,29 @@ Row = Mapping[str, Any]
 
 
 def figures(report: Mapping[str, Any]) -> str:
-    """Markdown of all tables, and of what follows from them."""
+    """Markdown of all tables and conclusions."""
     parts = [_setting(report), *_teachers(report), *_students(report)]
     parts += [*_distilled(report), *_sizes(report)]
     for group, kind, heading, column in SWEEPS:
         parts += _sweep(report, group, kind, heading, column)
     parts += [*_recall(report), *_rivals(report), "### Goals", _goals(report)]
-    parts += ["### What one learns", "\n".join(f"- {line}" for line in lessons(report))]
+    parts += ["### Effects", "\n".join(f"- {line}" for line in lessons(report))]
     if report["missing"]:
         parts.append(f"Not run here: {', '.join(report['missing'])}.")
     return "\n\n".join(parts)
 
 
 def write(report: Mapping[str, Any], page: Path = PAGE) -> None:
-    """Put the figures between the page's markers."""
+    """Write the figures between the page's markers."""
     before, _, rest = page.read_text(encoding="utf-8").partition(START)
     _, _, after = rest.partition(END)
     page.write_text(f"{before}{START}\n\n{figures(report)}\n\n{END}{after}", encoding="utf-8")
 
 
 def swept(report: Mapping[str, Any], group: str, kind: str) -> list[Row]:
-    """Runs of a kind that differ in one thing, with the one that all of them differ from, as
-    `label` says; none where there is only that one.
+    """Runs of a kind that differ from its main run in one setting (`label`), and the main run.
+
+    Empty if there is only the main run.
     """
     rows = [row for row in report["rows"] if row["kind"] == kind and row["group"] == group]
     plain = next((row for row in report["rows"] if row["id"] == kind), None)
@@ -78,7 +79,7 @@ def swept(report: Mapping[str, Any], group: str, kind: str) -> list[Row]:
 SWEEPS = (
     ("temperature", "bert2dnn", "Temperature, bert2dnn", "T"),
     ("loss", "match", "Loss, match", "loss"),
-    ("twin", "twin", "The twin's choices", "twin"),
+    ("twin", "twin", "Variants of the twin", "twin"),
 )
 
 
@@ -97,11 +98,11 @@ def _setting(report: Mapping[str, Any]) -> str:
     counts = report["counts"]
     return (
         f"{counts['products']:,} products; {counts['train_pairs']:,} judged pairs of "
-        f"{counts['train_queries']:,} queries to learn from, {counts['dev_pairs']:,} of "
+        f"{counts['train_queries']:,} queries to train on, {counts['dev_pairs']:,} of "
         f"{counts['dev_queries']:,} other queries to measure on, "
         f"{100 * counts['dev_relevant'] / counts['dev_pairs']:.0f} % of them relevant (2.33 or "
         f"more). Transfer set: {counts['transfer']:,} pairs, and {counts['augmented']:,} "
-        f"variations of training pairs. Encoder: {report['encoder']}."
+        f"variants of training pairs. Encoder: {report['encoder']}."
     )
 
 
@@ -118,21 +119,21 @@ def _teachers(report: Mapping[str, Any]) -> list[str]:
     return [
         "### Teachers",
         table(["teacher", "loss, held out", *MEASURES], rows + baselines),
-        "The loss is on training queries that no teacher learnt from; by it the teacher of all "
-        "that follows was chosen from the first two. The mixture's weights are fitted on each half "
-        "of the development queries for the other, since no other pairs are new to the teacher: it "
+        "The loss is on held-out training queries; the better of the first two by this loss is the "
+        "teacher of all that follows. The mixture's weights for each half of the development "
+        "queries are fitted on the other half, since no other pairs are new to the teacher: it "
         "shows what mixing adds, and no student learns from it.",
-        "nDCG@10 by what is taken for the gain, of the judged lists:",
+        "nDCG@10 of the judged lists with different gains:",
         table(
             ["gain", "random", "BM25", "teacher"],
             [[row["gain"], row["random"], row["bm25"], row["teacher"]] for row in report["gains"]],
         ),
-        f"The notes that come with the data say {ELSEWHERE['random']} at random, "
+        f"The notes that come with the data give {ELSEWHERE['random']} for a random order, "
         f"{ELSEWHERE['bm25']} for BM25 and {ELSEWHERE['teacher']} for a fine-tuned MiniLM on "
-        "another split, and not by which gain. Nearest to them here is the gain "
-        f'"{_nearest_gain(report)}". In this page "nDCG@10" has the relevance itself as gain, '
-        'which is 1 for the worst product; "binary" counts a product of 2.33 or more as 1, any '
-        "other as 0, and leaves out queries without one.",
+        "another split, without naming the gain. The nearest gain here is "
+        f'"{_nearest_gain(report)}". On this page the gain of "nDCG@10" is the relevance itself, '
+        'which is 1 for the worst product; "binary" has gain 1 for a relevance of 2.33 or more, '
+        "else 0, and leaves out queries without a relevant product.",
     ]
 
 
@@ -143,8 +144,8 @@ def _students(report: Mapping[str, Any]) -> list[str]:
     return [
         "### Students",
         table(
-            ["student", *MEASURES, "kept: AUC above chance, %", "nDCG@10, %", "binary, %"],
-            [[_name(row), *_measures(row), *_kept(row)] for row in rows],
+            ["student", *MEASURES, "retained: AUC - 0.5, %", "nDCG@10, %", "binary, %"],
+            [[_name(row), *_measures(row), *_retained(row)] for row in rows],
         ),
         "![AUC with and without distillation and augmentation]"
         "(../results/homedepot-distillation.svg)",
@@ -179,15 +180,18 @@ def _sizes(report: Mapping[str, Any]) -> list[str]:
         return []
     kinds = [kind for kind, rows in by_kind.items() if rows]
     labels.sort(key=lambda label: int(label.replace(",", "")))
-    found = {(kind, row["label"]): row for kind in kinds for row in by_kind[kind]}
+    by_label = {(kind, row["label"]): row for kind in kinds for row in by_kind[kind]}
     return [
         "### Size of the transfer set",
         table(
             ["pairs labelled by the teacher", *kinds],
-            [[label, *(_against(found.get((kind, label))) for kind in kinds)] for label in labels],
+            [
+                [label, *(_against(by_label.get((kind, label))) for kind in kinds)]
+                for label in labels
+            ],
         ),
-        "AUC, and the difference from the whole set. Smaller sets are random samples of the "
-        "larger; judged pairs and their variations are the same in all.",
+        "AUC, and the difference from the full set. Smaller sets are random samples of the "
+        "larger; judged pairs and their variants are the same in all.",
         "![AUC by the size of the transfer set](../results/homedepot-sizes.svg)",
     ]
 
@@ -201,7 +205,7 @@ def _sweep(
     parts = [
         f"### {heading}",
         table(
-            [column, "AUC, 2.33 or more", "nDCG@10", "RMSE", "kept: AUC above chance, %"],
+            [column, "AUC, 2.33 or more", "nDCG@10", "RMSE", "retained: AUC - 0.5, %"],
             [
                 [row["label"], _against(row), row["ndcg"], row["rmse"], _percent(row["retention"])]
                 for row in rows
@@ -227,9 +231,9 @@ def _recall(report: Mapping[str, Any]) -> list[str]:
     return [
         "### Retrieval from the whole catalog",
         table(["retrieval", "model", "vectors", *depths], rows),
-        f"Of {report['recall'][0]['queries']:,} development queries with a relevant product: the "
-        "share of those that is found, a mean over queries. Products that nobody judged count for "
-        "nothing.",
+        "The share of a query's relevant products that is retrieved, a mean over the "
+        f"{report['recall'][0]['queries']:,} development queries that have any. Unjudged products "
+        "count as irrelevant.",
     ]
 
 
@@ -238,15 +242,15 @@ def _rivals(report: Mapping[str, Any]) -> list[str]:
     timed = [row for row in rows if "milliseconds" in row]
     if not report["rivals"]:
         return []
-    asked = list(dict.fromkeys(name for row in timed for name in row["milliseconds"]))
+    workloads = list(dict.fromkeys(name for row in timed for name in row["milliseconds"]))
     return [
         "### Quality against latency",
         table(
-            ["model", *(f"ms, {name}" for name in asked), "AUC, 2.33 or more", "nDCG@10"],
+            ["model", *(f"ms, {name}" for name in workloads), "AUC, 2.33 or more", "nDCG@10"],
             [
                 [
                     _name(row),
-                    *(_short(row["milliseconds"].get(name)) for name in asked),
+                    *(_short(row["milliseconds"].get(name)) for name in workloads),
                     row["auc"],
                     row["ndcg"],
                 ]
@@ -259,7 +263,7 @@ def _rivals(report: Mapping[str, Any]) -> list[str]:
 
 
 def _goals(report: Mapping[str, Any]) -> str:
-    return table(["goal", "reached", ""], [list(cells) for cells in goals(report)])
+    return table(["goal", "figure", "result"], [list(cells) for cells in goals(report)])
 
 
 def _measures(row: Row) -> list[Any]:
@@ -276,7 +280,7 @@ def _measures(row: Row) -> list[Any]:
     ]
 
 
-def _kept(row: Row) -> list[str]:
+def _retained(row: Row) -> list[str]:
     low, high = _percent(row["retention_low"]), _percent(row["retention_high"])
     return [
         f"{_percent(row['retention'])} ({low} to {high})",
@@ -286,7 +290,7 @@ def _kept(row: Row) -> list[str]:
 
 
 def _against(row: Row | None) -> str:
-    """A row's AUC, and how it differs from what it is compared with."""
+    """A row's AUC, and its difference from the row that it is compared with."""
     if row is None:
         return ""
     if "difference" not in row:

@@ -1,6 +1,6 @@
 """results/homedepot.json -> results/homedepot-*.svg, by experiments.plots.
 
-python -m experiments.homedepot_plots        draws what results/homedepot.json holds
+python -m experiments.homedepot_plots        draws the plots of results/homedepot.json
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from experiments import plots
+from experiments.homedepot_conclusions import HUNDRED
 from experiments.homedepot_page import RESULTS, swept
-from experiments.homedepot_says import HUNDRED
 from experiments.homedepot_students import ABLATED
 
 AUC = "AUC, relevance 2.33 or more"
@@ -21,13 +21,13 @@ _WAYS = {"gold": "gold labels alone", "plain": "distilled, no augmentation", "":
 
 
 def draw(report: Mapping[str, Any], results: Path) -> None:
-    """Every plot that there are rows for."""
+    """Draw every plot that the report has rows for."""
     teacher = next(row for row in report["teachers"] if row["id"] == report["teacher"])
     levels = {"teacher": teacher["auc"]}
     sizes = {
-        kind: [(row["transfer"], row["auc"]) for row in alike]
+        kind: [(row["transfer"], row["auc"]) for row in variants]
         for kind in ABLATED
-        if (alike := swept(report, "size", kind))
+        if (variants := swept(report, "size", kind))
     }
     if sizes:
         plots.curve(sizes, results / "homedepot-sizes.svg", y=AUC, levels=levels)
@@ -59,19 +59,19 @@ def draw(report: Mapping[str, Any], results: Path) -> None:
 
 
 def _panels(report: Mapping[str, Any]) -> dict[str, list[plots.Point]]:
-    """Students and rivals by both costs. A rival stores nothing: 1,000 titles cost it ten times
-    what 100 pairs from text do.
+    """Students and rivals by two costs. A rival stores nothing, so 1,000 titles cost it ten times
+    as much as 100 pairs from text.
     """
     timed = [row for row in report["rows"] if "milliseconds" in row]
     if not timed:
         return {}
     panels: dict[str, list[plots.Point]] = {}
-    for cost, asked, factor in (
+    for cost, workload, factor in (
         ("milliseconds for 100 pairs from text, one thread", HUNDRED, 1.0),
         ("milliseconds for 1,000 titles, stored where they can be", STORED, 10.0),
     ):
         panels[cost] = [
-            plots.Point(row["id"], row["milliseconds"][asked], row["auc"]) for row in timed
+            plots.Point(row["id"], row["milliseconds"][workload], row["auc"]) for row in timed
         ] + [
             plots.Point(row["id"], factor * row["milliseconds"][HUNDRED], row["auc"], "rival")
             for row in report["rivals"]

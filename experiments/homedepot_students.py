@@ -1,4 +1,4 @@
-"""The rows of the Home Depot experiment: each student, and what it differs in from its like."""
+"""The rows of the Home Depot experiment: each student, and how it differs from the main one."""
 
 from __future__ import annotations
 
@@ -10,13 +10,12 @@ from qtr_rerank.students.configurations import configuration
 SIZES = (50_000, 200_000, 1_000_000)
 TEMPERATURES = (1.0, 2.0, 4.0, 8.0)
 LOSSES = ("soft_cross_entropy", "logit_mse", "margin_mse")
-# Those shown with less to learn from.
+# The kinds that the ablations train.
 ABLATED = ("match", "bert-bilstm", "bert2dnn")
 GROUPS = ("main", "gold", "no-augmentation", "temperature", "size", "loss", "twin", "rivals")
 OPTIONAL = ("twin",)
-"""Groups that are trained only where they are asked for: they cost the most."""
-# A gold-label student sees a tenth of the pairs: more epochs, so that it is not held against it.
-# The best of them is kept, as everywhere.
+"""Groups that are trained only on request: they cost the most."""
+# A gold-label student has a tenth of the pairs, so it gets more epochs. The best one is kept.
 GOLD_EPOCHS = 8
 
 
@@ -24,9 +23,9 @@ GOLD_EPOCHS = 8
 class Student:
     """One row: a kind of student, its configuration, and what it learns from.
 
-    `transfer` limits the transfer pairs (None: all of them); `chosen` are the settings set beside
-    the configuration; `label` says in the tables what is different. A student whose id is its
-    kind is what the others of the kind are compared with.
+    `transfer` limits the transfer pairs (None: all of them); `chosen` are settings that differ from
+    the configuration; `label` names the difference in the tables. The student whose id is its kind
+    is the one that others of the kind are compared with.
     """
 
     id: str
@@ -41,12 +40,12 @@ class Student:
 
 
 def students(transfer: int) -> tuple[Student, ...]:
-    """All rows, the main ones first; `transfer` is the size of the whole transfer set."""
+    """All rows, the main ones first; `transfer` is the size of the full transfer set."""
     return (
         Student("match", "match"),
         Student("bert-bilstm", "bert-bilstm"),
         Student("bert2dnn", "bert2dnn"),
-        # An epoch of the only transformer among them costs more than all of another student's.
+        # One epoch of the twin, the only transformer, costs more than all epochs of another.
         Student("twin", "twin", label="one epoch", chosen=("epochs=1",)),
         Student("bert2dnn-paper", "bert2dnn", label="the paper's layout", config="paper"),
         *(
@@ -89,7 +88,7 @@ def students(transfer: int) -> tuple[Student, ...]:
 
 
 def short(size: int) -> str:
-    """50k, 1m: a number of pairs in a file's name."""
+    """A number of pairs as a file name has it: 50k, 1m."""
     return f"{size // 1_000_000}m" if size % 1_000_000 == 0 else f"{size // 1000}k"
 
 

@@ -1,4 +1,4 @@
-"""Home Depot, milliseconds: what a model costs on one thread, measured once for each."""
+"""Home Depot: milliseconds of each model on one thread, measured once and cached."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ FILE = "latency.json"
 
 
 def artifact_times(name: str, artifact: Path, work: Path, seconds: float) -> dict[str, Any]:
-    """Times of a student: from text, and of stored titles."""
+    """Latency of a student: from text, and with stored titles."""
     return _once(name, work, lambda: measure_latency(str(artifact), seconds=seconds))
 
 
 def rival_times(exported: Path, precision: str, work: Path, seconds: float) -> dict[str, Any]:
-    """Times of a rival, which reads query and title together: from text alone."""
+    """Latency of a rival: from text only, because it reads query and title together."""
 
     def measure() -> Latency:
         notes = json.loads((exported / rivals.NOTES).read_text(encoding="utf-8"))
@@ -39,12 +39,12 @@ def rival_times(exported: Path, precision: str, work: Path, seconds: float) -> d
 
 
 def _once(name: str, work: Path, measure: Callable[[], Latency]) -> dict[str, Any]:
-    """`milliseconds` by what was asked; remove the work folder's latency.json to time again."""
+    """Median `milliseconds` by workload; remove latency.json to measure again."""
     path = work / FILE
-    noted = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    if name not in noted:
+    cached = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    if name not in cached:
         click.echo(f"+ timing {name}")
         times = measure().milliseconds
-        noted[name] = {asked: time.median for asked, time in times.items()}
-        path.write_text(json.dumps(noted, indent=2) + "\n", encoding="utf-8")
-    return {"milliseconds": noted[name]}
+        cached[name] = {workload: time.median for workload, time in times.items()}
+        path.write_text(json.dumps(cached, indent=2) + "\n", encoding="utf-8")
+    return {"milliseconds": cached[name]}

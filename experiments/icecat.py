@@ -2,10 +2,10 @@
 
     python -m experiments.icecat QTR_DATA_DIR/icecat [--work runs/icecat] [-o results/icecat.json]
 
-Judged lists: only the judged products of a query are ordered (ties take their expected value).
-Full catalog: all 19,406 products are searched; judged@10 says how many of the first ten anyone
-has judged. No development query was seen in training (qtr_rerank.data.splits); those with nothing
-relevant are left out.
+Judged lists: only the judged products of a query are ranked (ties take their expected value).
+Full catalog: all 19,406 products are searched; Judged@10 is the share of the first ten that are
+judged. No development query was seen in training (qtr_rerank.data.splits); queries without a
+relevant product are left out.
 """
 
 from __future__ import annotations
@@ -67,12 +67,12 @@ def judged_lists(
     scores = {}
     for name, catalog in indexes.items():
         index = TantivyLexical.build(work / name.replace(", ", "-").replace(" ", "-"), catalog)
-        found = {
+        bm25 = {
             query: {hit.id: hit.score for hit in index.search(query, len(catalog))}
             for query in judged
         }
         scores[name] = np.array(
-            [found[query].get(id, 0.0) for query, id in zip(queries, ids, strict=True)]
+            [bm25[query].get(id, 0.0) for query, id in zip(queries, ids, strict=True)]
         )
     for name in MODELS:
         scores[name] = Scorer.load(name).score_pairs(queries, [titles[id] for id in ids])
@@ -82,14 +82,14 @@ def judged_lists(
 def _figures(scores: np.ndarray, labels: np.ndarray, queries: list[str]) -> dict[str, float]:
     _, codes = np.unique(np.asarray(queries), return_inverse=True)
     return {
-        # Queries with nothing relevant have no nDCG, and are left out.
+        # Queries without a relevant product have no nDCG and are left out.
         "nDCG@10": round(float(np.nanmean(judged_list_ndcg(scores, labels, codes))), 4),
         "AUC(>=2)": round(float(auc(scores, labels >= 2)), 4),
     }
 
 
 def development_judgments(folder: Path) -> tuple[Judged, int]:
-    """Ratings by query and product of the queries kept for development, and how many."""
+    """Ratings of the development queries, by query and product id, and their number."""
     judged: Judged = defaultdict(dict)
     for one in open_dataset("icecat", folder).judgments():
         if split_of(one.query) == "dev":
@@ -98,7 +98,7 @@ def development_judgments(folder: Path) -> tuple[Judged, int]:
 
 
 def write_qrels(judged: Judged, path: Path) -> None:
-    """Judgments as `qtr evaluate` reads them."""
+    """Write judgments in the format that `qtr evaluate` reads."""
     with path.open("w", encoding="utf-8", newline="") as file:
         rows = csv.writer(file)
         rows.writerow(["query", "docid", "rating"])

@@ -1,4 +1,4 @@
-"""Results -> plots: where the name of each mark goes, so that all of them can be read."""
+"""Results -> plots: places for the names of marks, so that names do not overlap."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Spot = tuple[float, float]
 
 FONT_SIZE = 8
 _LINE_HEIGHT, _LETTER_WIDTH, _MARK = 9.0, 4.7, 3.5
-# Offsets from a mark, the usual one first; at the far ones a line leads back to the mark.
+# Offsets from a mark, the preferred one first; a line connects the far ones to the mark.
 _NEAR = ((5, 3), (5, -9), (-5, 3), (-5, -9), (0, 7), (0, -14))
 _NEXT = ((7, 12), (-7, 12), (7, -19), (-7, -19))
 _FAR = ((18, -4), (-18, -4), (16, 18), (-16, 18), (16, -26), (-16, -26))
@@ -21,14 +21,14 @@ _FAR_COST, _AMBIGUOUS_COST = 25.0, 60.0
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a name goes, from its mark; `led`: with a line that leads there."""
+    """Where a name goes, relative to its mark; `led`: connected to it by a line."""
 
     offset: tuple[int, int]
     led: bool
 
     @property
     def side(self) -> str:
-        """How the text is aligned with the place, in matplotlib's words."""
+        """matplotlib's horizontal alignment of the text at the place."""
         return "left" if self.offset[0] > 0 else "right" if self.offset[0] < 0 else "center"
 
 
@@ -38,11 +38,11 @@ def place_names(
     frame: tuple[float, float],
     lines: Sequence[Box] = (),
 ) -> list[Place]:
-    """A place for each name, in their order: one after the other where it covers least of marks,
-    names placed before, and `lines`, stays between the frame's left and right, and is nearest to
-    its own mark.
+    """A place for each name, in order: greedily, the place that overlaps marks, earlier names and
+    `lines` least, stays between the frame's left and right, and is nearest to its own mark.
 
-    By letter counts: text stays text in the file, so its font is the reader's.
+    Widths are estimated from letter counts: the file keeps text as text, so the reader's font
+    applies.
     """
     taken = [*lines, *((x - _MARK, y - _MARK, x + _MARK, y + _MARK) for x, y in marks)]
     places: list[Place] = []
@@ -74,7 +74,7 @@ def _box(name: str, mark: Spot, offset: tuple[int, int]) -> Box:
 
 
 def _shared(one: Box, other: Box) -> float:
-    """The area that two boxes have in common."""
+    """The area of the intersection of two boxes."""
     width = min(one[2], other[2]) - max(one[0], other[0])
     height = min(one[3], other[3]) - max(one[1], other[1])
     return max(0.0, width) * max(0.0, height)

@@ -1,4 +1,4 @@
-"""Results -> plots: SVG files for results/ and the cards. The same numbers give the same bytes."""
+"""Results -> plots: SVG files for results/ and the cards. Equal numbers give equal bytes."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from numpy.typing import ArrayLike
 
 from experiments.plot_labels import FONT_SIZE, Box, Spot, place_names
 from qtr_rerank.errors import DataError
@@ -20,7 +21,7 @@ from qtr_rerank.evaluate.calibration import expected_calibration_error
 from qtr_rerank.evaluate.calibration import reliability as reliability_bins
 
 STYLE: Any = {
-    "svg.hashsalt": "qtr-rerank",  # else ids in the file are drawn at random
+    "svg.hashsalt": "qtr-rerank",  # otherwise ids in the file are random
     "svg.fonttype": "none",  # text stays text: small files, and readers can search them
     "font.family": "sans-serif",
     "font.size": 9,
@@ -31,10 +32,10 @@ STYLE: Any = {
     "grid.color": "#e3e3e3",
     "grid.linewidth": 0.6,
     "legend.frameon": False,
-    "figure.facecolor": "white",  # readable on a dark page too
+    "figure.facecolor": "white",  # readable on a dark page, too
     "savefig.facecolor": "white",
 }
-# Okabe and Ito's colours, which colour-blind readers tell apart; without the yellow.
+# Okabe and Ito's colours for colour-blind readers, without the yellow.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#444444")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 _SIZE = (6.4, 4.0)  # inches
@@ -46,7 +47,7 @@ class Point:
 
     name: str
     cost: float
-    """Above 0, as milliseconds are."""
+    """Above 0, such as milliseconds."""
     quality: float
     group: Literal["student", "rival", "teacher"] = "student"
 
@@ -59,9 +60,7 @@ _GROUPS: Mapping[str, tuple[str, str, str]] = {
 
 
 def frontier(points: Sequence[Point]) -> list[Point]:
-    """The points that no other beats in one of cost and quality without losing in the other; the
-    cheapest first. Of equals, the first one given.
-    """
+    """The Pareto-optimal points, the cheapest first. Of equal points, the first one given."""
     best: list[Point] = []
     for point in sorted(points, key=lambda each: (each.cost, -each.quality)):
         if not best or point.quality > best[-1].quality:
@@ -72,8 +71,8 @@ def frontier(points: Sequence[Point]) -> list[Point]:
 def pareto(
     panels: Mapping[str, Sequence[Point]], out: Path, quality: str = "nDCG@10", title: str = ""
 ) -> None:
-    """Quality against cost, a panel for each kind of cost (its name goes under the axis), with
-    the frontier of all points of the panel.
+    """Plot quality against cost, one panel per kind of cost (named under its axis), with the
+    frontier of the panel's points.
 
     pareto({"milliseconds for 100 pairs from text": [...], "... 1,000 stored": [...]}, out)
     """
@@ -107,7 +106,7 @@ def pareto(
             axes.set_ylabel(quality)
             axes.margins(x=0.16, y=0.14)
         _legend(figure, all_axes)
-        figure.canvas.draw()  # only then is known where on the page each point lies
+        figure.canvas.draw()  # sets where on the page each point is
         for axes, points in zip(all_axes, panels.values(), strict=True):
             _label_points(axes, points)
 
@@ -121,7 +120,7 @@ def curve(
     levels: Mapping[str, float] | None = None,
     title: str = "",
 ) -> None:
-    """Lines of (size, quality) on a log axis; `levels` are horizontal lines, such as a teacher."""
+    """Plot lines of (size, quality) on a log axis; `levels` are horizontal, such as a teacher."""
     if not lines or not all(lines.values()):
         raise DataError(f"nothing to draw in {out}: give each line at least one point")
     with _figure(out, _SIZE, title) as (figure, (axes,)):
@@ -154,10 +153,10 @@ def bars(
     base: float | None = None,
     title: str = "",
 ) -> None:
-    """Bars side by side: {group: {bar: value}}, the value above each; a bar may be missing.
+    """Plot grouped bars, {group: {bar: value}}, with values above them; a bar may be missing.
 
-    `base` is where the bars begin; default: a little under the lowest, said in the label of the
-    axis, since a difference of a hundredth is what an ablation is about.
+    `base` is where the bars begin; default: slightly below the lowest, as the axis label says,
+    because ablations differ by hundredths.
     """
     names = list(dict.fromkeys(name for values in groups.values() for name in values))
     if not names:
@@ -189,21 +188,22 @@ def bars(
 
 
 def reliability(
-    probabilities: Sequence[float],
-    labels: Sequence[float],
+    probabilities: ArrayLike,
+    labels: ArrayLike,
     out: Path,
     *,
     bins: int = 15,
     title: str = "",
 ) -> float:
-    """A reliability diagram (Guo et al. 2017, figure 1), under it how many pairs each bin has;
-    the expected calibration error, which it shows.
+    """Plot a reliability diagram (Guo et al. 2017, figure 1) and, below it, the pairs of each bin.
+
+    Returns the expected calibration error, which the plot shows, too.
     """
-    found = [each for each in reliability_bins(probabilities, labels, bins) if each.pairs]
+    filled = [each for each in reliability_bins(probabilities, labels, bins) if each.pairs]
     error = expected_calibration_error(probabilities, labels, bins)
     with _figure(out, (4.4, 5.0), title, rows=2, heights=(3, 1)) as (_, (axes, below)):
         axes.plot([0, 1], [0, 1], color="#888888", linewidth=1, linestyle="--", label="perfect")
-        for each in found:
+        for each in filled:
             low, high = sorted((each.accuracy, each.confidence))
             axes.vlines(
                 each.confidence,
@@ -211,12 +211,12 @@ def reliability(
                 high,
                 color=COLOURS[1],
                 linewidth=2,
-                label="gap to the mean probability" if each is found[0] else "",
+                label="gap to the mean probability" if each is filled[0] else "",
             )
         axes.bar(
-            [each.low for each in found],
-            [each.accuracy for each in found],
-            [each.high - each.low for each in found],
+            [each.low for each in filled],
+            [each.accuracy for each in filled],
+            [each.high - each.low for each in filled],
             align="edge",
             color=COLOURS[0],
             alpha=0.75,
@@ -228,9 +228,9 @@ def reliability(
         axes.set_ylabel("mean label")
         axes.legend(loc="upper left", title=f"ECE {error:.3f}", alignment="left")
         below.bar(
-            [each.low for each in found],
-            [each.pairs for each in found],
-            [each.high - each.low for each in found],
+            [each.low for each in filled],
+            [each.pairs for each in filled],
+            [each.high - each.low for each in filled],
             align="edge",
             color="#999999",
             edgecolor="white",
@@ -254,7 +254,7 @@ def _figure(
     columns: int = 1,
     heights: Sequence[float] | None = None,
 ) -> Iterator[tuple[Figure, list[Axes]]]:
-    """A figure, written to `out` when it is filled."""
+    """A figure and its axes; on exit the figure is written to `out`."""
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=size, layout="constrained")
         grid = figure.subplots(rows, columns, squeeze=False, height_ratios=heights)
@@ -266,11 +266,11 @@ def _figure(
 
 
 def _legend(figure: Figure, all_axes: Sequence[Axes]) -> None:
-    """One legend of all panels, below them: no mark lies under it."""
-    found = [axes.get_legend_handles_labels() for axes in all_axes]
+    """One legend for all panels, below them, where it hides no mark."""
+    entries = [axes.get_legend_handles_labels() for axes in all_axes]
     named = {
         label: handle
-        for handles, labels in found
+        for handles, labels in entries
         for handle, label in zip(handles, labels, strict=True)
     }
     figure.legend(

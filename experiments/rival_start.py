@@ -1,20 +1,20 @@
-"""Encoder -> rival: a smaller BERT that starts from layers of a larger one.
+"""Encoder -> rival: a smaller BERT that is initialised from layers of a larger one.
 
-Layers are taken evenly spaced, the last one among them (TinyBERT, arXiv 1909.10351: layer m of M
-stands for layer m N / M of N). Where the width is smaller, everything is projected on the first
-principal axes P of the encoder's input embeddings (rows of P are the wide axes, P'P = 1):
+The layers are evenly spaced and include the last one (TinyBERT, arXiv 1909.10351: layer m of M is
+layer m N / M of N). For a smaller width, everything is projected on the first principal axes P of
+the encoder's input embeddings (rows of P are the wide axes, P'P = 1):
 
 - Embeddings e become e P (tokens, positions and segments alike).
-- Attention. A head's logits are a bilinear form of two states, q' Wq' Wk k with the biases as one
-  more input that is always 1. Heads are grouped evenly where there are fewer of them; a group's
-  forms, projected, are averaged, and the best approximation of the smaller rank (singular values)
-  is cut into the new Wq and Wk. A group's maps from value to output, Wo Wv, are summed and cut
-  alike. What is lost is what the lower rank cannot hold, and the difference of heads in a group.
-- Feed-forward: its neurons with the largest product of projected input and output norms.
-- LayerNorm normalises over the axes that are left: only approximately what the wide one did, its
-  gains (diagonal of P' diag(gain) P) scaled by the share of the length that P keeps.
+- Attention. A head's logits are a bilinear form of two states, q' Wq' Wk k, with the biases as an
+  extra input that is always 1. Fewer heads means groups of heads: a group's projected forms are
+  averaged, and their best approximation of the smaller rank (SVD) is factored into the new Wq and
+  Wk. A group's maps from value to output, Wo Wv, are summed and factored likewise. This loses what
+  exceeds the lower rank, and the differences between heads of a group.
+- Feed-forward: the neurons with the largest product of projected input and output norms are kept.
+- LayerNorm normalises over the remaining axes, which only approximates the wide one. Its gains
+  (diagonal of P' diag(gain) P) are scaled by the share of the length that P keeps.
 
-With as many axes, heads and neurons as the encoder has, all of this changes nothing but rounding.
+With the encoder's own numbers of axes, heads and neurons, only rounding changes.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ from qtr_rerank.export.cross_encoders import BertSize, bert_config
 
 
 def start_rival(encoder: str, shape: BertSize, dropout: float) -> Any:
-    """A BERT of `shape` with one logit, its encoder started from `encoder`'s, its head new.
+    """A BERT of `shape` with one logit, initialised from `encoder`; the head is new.
 
-    Raises SettingsError where the shape is larger than the encoder in any respect, DataError where
-    the encoder is no BERT.
+    Raises SettingsError if the shape is larger than the encoder in any size, DataError if the
+    encoder is not a BERT.
     """
     wide = AutoModel.from_pretrained(encoder, dtype=torch.float32)
     config = wide.config
@@ -49,7 +49,7 @@ def start_rival(encoder: str, shape: BertSize, dropout: float) -> Any:
         config.num_attention_heads,
     )
     pairs = zip(_sizes(shape), _sizes(has), strict=True)
-    if any(wanted > found for wanted, found in pairs):
+    if any(size > available for size, available in pairs):
         raise SettingsError(f"{shape} is larger than the encoder ({has}); choose a smaller shape")
     rival = BertForSequenceClassification(
         bert_config(
@@ -81,7 +81,7 @@ def _sizes(shape: BertSize) -> tuple[int, int, int, int]:
 
 
 def _axes(table: Tensor, dim: int) -> tuple[Tensor, float]:
-    """(width, dim) and the factor by which a normalised state's elements grow on these axes."""
+    """Axes (width, dim), and the factor by which a normalised state's elements grow on them."""
     width = table.shape[1]
     if dim == width:
         return torch.eye(width), 1.0
@@ -130,9 +130,9 @@ def _project_layer(
 
 
 def _cut(matrix: Tensor, rank: int) -> tuple[Tensor, Tensor]:
-    """(rows, rank) and (rank, columns), their product the best approximation of that rank."""
+    """Factors (rows, rank) and (rank, columns) of the best approximation of that rank."""
     left, values, right = torch.linalg.svd(matrix.double(), full_matrices=False)
-    # A small matrix has fewer directions than the head has rows: the rest stays zero.
+    # If the matrix has fewer singular values than `rank`, the rest stays zero.
     root = torch.zeros(rank, dtype=torch.float64)
     held = min(rank, len(values))
     root[:held] = values[:held].sqrt()

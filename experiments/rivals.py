@@ -4,10 +4,10 @@
     python -m experiments.rivals export runs/tiny -o runs/tiny-onnx
     python -m experiments.rivals score runs/tiny-onnx PAIRS --precision int8 -o scored.parquet
 
-It reads query and title as one text with attention from each token to each other, cut where the
-students' texts are cut. Pairs, targets, held-out queries, losses and calibration are the students'
-(qtr_rerank.students); how it starts from the encoder's layers: experiments/rival_start.py.
-`qtr bench --rivals` times its shapes.
+A rival is a cross-encoder: it reads query and title as one text, truncated as for the students.
+Pairs, targets, held-out queries, losses and calibration are the students' (qtr_rerank.students).
+experiments/rival_start.py initialises it from the encoder's layers. `qtr bench --rivals` times the
+shapes.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import click
-import numpy as np
 import torch
 from tokenizers import Tokenizer
 from torch import Tensor
@@ -41,12 +40,12 @@ from qtr_rerank.students.pair_ids import PairIds, read_pair_ids
 from qtr_rerank.students.platt_scaling import fit_platt
 from qtr_rerank.students.student import StudentSettings
 from qtr_rerank.teacher.encoders import autocast, device, load_tokenizer
-from qtr_rerank.teacher.training_loop import Training, random_batches
+from qtr_rerank.teacher.training_loop import Training
 from qtr_rerank.torch_training import Batch
 
 NOTES = "rival.json"
 _SHAPE_OF = {shape.short: shape for shape in BERT_SIZES.values()}
-# The smaller, the less there is to unlearn and the more to learn.
+# A smaller shape starts further from the encoder, so it takes larger steps.
 _LEARNING_RATE_OF = {"2x128": 1e-3, "4x312": 5e-4, "6x384": 1e-4, "12x768": 5e-5}
 _SCORE_BATCH = 512
 IN_PATH = click.Path(exists=True, path_type=Path)
@@ -55,7 +54,7 @@ OUT_PATH = click.Path(path_type=Path)
 
 @dataclass(frozen=True, slots=True)
 class RivalSettings:
-    """How a rival is distilled; what is named as in DistillSettings means the same."""
+    """How a rival is distilled. Fields named as in DistillSettings mean the same."""
 
     encoder: str
     shape: str = "4x312"
@@ -84,15 +83,16 @@ class RivalSettings:
 
     @property
     def student(self) -> StudentSettings:
-        """What of a text is read, as the students' reader of pairs asks for it."""
+        """The text lengths, as `read_pair_ids` takes them."""
         return StudentSettings(self.max_query_tokens, self.max_title_tokens)
 
 
 def distill_rival(
     scores: Sequence[Path], gold: Sequence[Path], out: Path, settings: RivalSettings
 ) -> dict[str, Any]:
-    """Train on `teacher_logit` of transfer pairs and judged pairs; write a model folder to `out`
-    and return what `rival.json` in it says. An interrupted run goes on.
+    """Train on `teacher_logit` of transfer pairs and judged pairs; write a model folder to `out`.
+
+    Returns the content of its `rival.json`. Continues an interrupted run.
     """
     torch.manual_seed(settings.seed)
     tokenizer = load_tokenizer(settings.encoder).backend_tokenizer
@@ -103,17 +103,7 @@ def distill_rival(
     special = special_ids(vocabulary)
     query_lengths = (pairs.query_ids != 0).sum(1)[pairs.query_of[places]]
     lengths = (query_lengths + pairs.title_lengths[pairs.title_of[places]]).numpy()
-    chance = np.random.default_rng(settings.seed)
-    batches = random_batches(lengths, settings.batch, settings.epochs, chance)
-    out.mkdir(parents=True, exist_ok=True)
-    training = Training(
-        model,
-        batches,
-        settings.learning_rate,
-        settings.warmup_share,
-        out / "checkpoint.pt",
-        asdict(settings) | {"pairs": len(places)},
-    )
+    training = Training(model, lengths, settings, out)
 
     def loss_of(batch: Batch) -> Tensor:
         chosen = places[torch.from_numpy(batch)]
@@ -124,9 +114,9 @@ def distill_rival(
         return soft_cross_entropy(logits, target, settings.temperature)
 
     started = time.monotonic()
-    training.run(loss_of)  # logs pairs/s as it goes
+    training.run(loss_of)  # logs pairs/s
     seconds = time.monotonic() - started  # since the last interruption
-    notes = asdict(settings) | _judge(model, pairs, held_out, special)
+    notes = asdict(settings) | _measure(model, pairs, held_out, special)
     notes |= {"pairs": len(places), "seconds": round(seconds, 1)}
     model.save_pretrained(out)
     vocabulary.save(out)
@@ -138,7 +128,7 @@ def distill_rival(
 def export_rival(rival: Path, out: Path) -> None:
     """Write `fp32.onnx`, `int8.onnx`, the vocabulary and the notes of a distilled rival."""
     if not (rival / NOTES).is_file():
-        raise DataError(f"{rival} holds no {NOTES}; expected a folder made by 'distill'")
+        raise DataError(f"{rival} has no {NOTES}; expected a folder made by 'distill'")
     model = BertForSequenceClassification.from_pretrained(
         rival, dtype=torch.float32, attn_implementation="eager"
     )
@@ -149,7 +139,7 @@ def export_rival(rival: Path, out: Path) -> None:
 
 
 def score_rival(exported: Path, pairs: Path, out: Path, precision: str, threads: int = 1) -> int:
-    """Write the rows of `pairs` with `score` and `logit`, as `qtr score` does; their number."""
+    """Write the rows of `pairs` with `score` and `logit`, like `qtr score`; the number of rows."""
     notes = json.loads((exported / NOTES).read_text(encoding="utf-8"))
     scorer = CrossEncoder(
         exported / f"{precision}.onnx",
@@ -187,11 +177,11 @@ def _logits(model: Any, pairs: PairIds, places: Tensor, special: tuple[int, int]
 
 
 @torch.no_grad()
-def _judge(
+def _measure(
     model: Any, pairs: PairIds, held_out: Tensor, special: tuple[int, int]
 ) -> dict[str, Any]:
-    """The students' measure on held-out queries: cross-entropy against the teacher after the best
-    line through the logits; and that line, which calibrates.
+    """The students' measure on held-out queries: cross-entropy against the teacher after Platt
+    scaling of the logits; and that scaling, which calibrates the rival.
     """
     model.eval()
     parts = torch.split(held_out, _SCORE_BATCH)
@@ -228,7 +218,7 @@ def main() -> None:
 @click.option("--seed", default=7, show_default=True)
 @click.option("-o", "--out", required=True, type=OUT_PATH, help="Folder of the rival.")
 def distill(scores: tuple[Path, ...], gold: tuple[Path, ...], out: Path, **chosen: Any) -> None:
-    """Train a small transformer on a teacher's scores; goes on where it was interrupted."""
+    """Train a small transformer on a teacher's scores; continues an interrupted run."""
     chosen["learning_rate"] = chosen["learning_rate"] or _LEARNING_RATE_OF[chosen["shape"]]
     notes = distill_rival(scores, gold, out, RivalSettings(**chosen))
     click.echo(
@@ -254,7 +244,7 @@ def export(rival: Path, out: Path) -> None:
 @click.option("--threads", default=1, show_default=True, type=click.IntRange(min=1))
 @click.option("-o", "--out", required=True, type=OUT_PATH, help="File to write.")
 def score(exported: Path, pairs: Path, precision: str, threads: int, out: Path) -> None:
-    """Add `score` and `logit` to a pairs file, by ONNX Runtime."""
+    """Add `score` and `logit` to a pairs file with ONNX Runtime."""
     started = time.monotonic()
     rows = score_rival(exported, pairs, out, precision, threads)
     rate = rows / (time.monotonic() - started)

@@ -2,8 +2,8 @@
 
     QTR_DATA_DIR=.../data ENCODER=.../all-MiniLM-L6-v2 python -m experiments.sst2
 
-Each step is a command of the program, printed as a user would type it; one whose outcome is in
-the work folder is not run again. Writes results/sst2.json, the plots and docs/experiment-sst2.md.
+Each step is a command of the program, printed as a user would type it; finished steps are kept in
+the work folder. Writes results/sst2.json, the plots and docs/experiment-sst2.md.
 """
 
 from __future__ import annotations
@@ -19,23 +19,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments import sst2_page, sst2_plots
+from experiments.commands import QTR, data_option, encoder_option, open_run, step
 from experiments.sst2_data import prepare
-from experiments.steps import QTR, claim, data_option, encoder_option
 from qtr_rerank.data.training_pairs import read_table, texts, write_table
 from qtr_rerank.errors import QtrError
 from qtr_rerank.evaluate.significance import paired_randomisation
+from qtr_rerank.recipe.steps import StepRunner
 from qtr_rerank.runtime.scorer import Scorer
 
 DNN, BILSTM = "bert2dnn", "bert-bilstm"
 # The longest sentence of SST-2 has 52 words. N-grams are two ids a word, WordPieces about 1.2.
 TITLE_TOKENS = {"default": 64, "paper": 112}
 SENTENCES, TEACHER_EPOCHS = 100_000, 1
-Right = dict[str, NDArray[np.bool_]]
+Correct = dict[str, NDArray[np.bool_]]
 
 
 @dataclass(frozen=True, slots=True)
 class Sst2Settings:
-    """What a work folder was made with. `transfer`: sentences drawn from the IMDB reviews."""
+    """Settings that a work folder is bound to. `transfer`: sentences from the IMDB reviews."""
 
     encoder: str
     transfer: int = SENTENCES
@@ -47,8 +48,8 @@ class Sst2Settings:
 class Student:
     """One row: a kind of student, its configuration, and what it learns from.
 
-    `transfer_share` of the IMDB sentences are read beside SST-2's own; hard labels are SST-2's
-    alone. `temperature` None is the configuration's own.
+    `transfer_share` of the IMDB sentences are added to SST-2's own; hard labels are SST-2's alone.
+    `temperature` None keeps the configuration's.
     """
 
     id: str
@@ -60,7 +61,7 @@ class Student:
     transfer_share: float = 1.0
 
 
-# Temperatures are compared on a third of the sentences, which takes a third of the time.
+# Temperatures are compared on a third of the sentences, to save time.
 STUDENTS = (
     Student("dnn-paper", "DNN, the paper's layout", DNN, "paper"),
     Student("dnn", "DNN, our layout", DNN),
@@ -79,7 +80,7 @@ STUDENTS = (
 @click.command()
 @data_option("sst2/ and imdb/")
 @encoder_option
-@click.option("--transfer", default=SENTENCES, show_default=True, help="Sentences.")
+@click.option("--transfer", default=SENTENCES, show_default=True, help="IMDB sentences.")
 @click.option("--teacher-epochs", default=TEACHER_EPOCHS, show_default=True)
 @click.option("--work", type=click.Path(path_type=Path), default=Path("runs/sst2"))
 @click.option("--results", type=click.Path(path_type=Path), default=Path("results"))
@@ -93,7 +94,7 @@ def main(
     results: Path,
     page: Path,
 ) -> None:
-    """Teacher, students, table, plots and page; goes on where it was interrupted."""
+    """Teacher, students, table, plots and page; continues an interrupted run."""
     settings = Sst2Settings(encoder, transfer, teacher_epochs)
     try:
         report = run(data, work, settings)
@@ -109,28 +110,30 @@ def main(
 def run(
     data: Path, work: Path, settings: Sst2Settings, students: Sequence[Student] = STUDENTS
 ) -> dict[str, Any]:
-    """Every step that is not done yet; what was measured, as results/sst2.json holds it."""
-    counts = _prepared(data, work, settings)
+    """Run the unfinished steps; the report that becomes results/sst2.json."""
+    runner = open_run(work, asdict(settings))
+    counts = _prepared(data, runner, settings)
     teacher = work / "teacher"
     QTR.step(
+        runner,
         teacher / "teacher.json",
         *("teacher", "finetune", "--encoder", settings.encoder),
         *("--gold", work / "train.parquet", "--gold-repeats", 1, "--dev", work / "dev.parquet"),
         *("--epochs", settings.teacher_epochs, "--seed", settings.seed, "-o", teacher),
     )
     for table in ("test", "dev", "train", "imdb"):
-        # Scoring resumes by itself, shard by shard.
+        # Scoring resumes on its own, shard by shard.
         QTR.run("teacher", "score", teacher, work / f"{table}.parquet", "-o", _scores(work, table))
-    right = {"teacher": _right(work, _teacher_logits(work))}
-    of_teacher = _accuracy(right["teacher"])
+    correct = {"teacher": _correct(work, _teacher_logits(work))}
+    of_teacher = _accuracy(correct["teacher"])
     rows: list[dict[str, Any]] = [
         {"id": "teacher", "model": "teacher (cross-encoder)"} | of_teacher
     ]
     for student in students:
-        folder = _trained(student, work, settings)
+        folder = _trained(student, runner, settings)
         meta = json.loads((folder / "student" / "student.json").read_text(encoding="utf-8"))
-        right[student.id] = _right(work, _student_logits(folder / "artifact", work))
-        accuracy = _accuracy(right[student.id])
+        correct[student.id] = _correct(work, _student_logits(folder / "artifact", work))
+        accuracy = _accuracy(correct[student.id])
         rows.append(
             {"id": student.id, "model": student.name}
             | accuracy
@@ -144,10 +147,10 @@ def run(
             }
         )
     for row in rows:
-        gold = right.get(f"{row['id']}-hard")
+        gold = correct.get(f"{row['id']}-hard")
         if gold is not None:
             row["p_against_gold"] = round(
-                paired_randomisation(gold["test"], right[row["id"]]["test"]), 4
+                paired_randomisation(gold["test"], correct[row["id"]]["test"]), 4
             )
     return {
         "encoder": Path(settings.encoder).name,
@@ -158,30 +161,32 @@ def run(
 
 
 def interval(correct: int, total: int, z: float = 1.96) -> tuple[float, float]:
-    """Wilson's score interval of a share (1927), 95 % by default."""
+    """Wilson's score interval (1927) of the share `correct` of `total`; 95 % by default."""
     share = correct / total
     middle = (share + z**2 / (2 * total)) / (1 + z**2 / total)
     half = z * ((share * (1 - share) + z**2 / (4 * total)) / total) ** 0.5 / (1 + z**2 / total)
     return middle - half, middle + half
 
 
-def _prepared(data: Path, work: Path, settings: Sst2Settings) -> dict[str, int]:
-    claim(work, asdict(settings))
-    done = work / "prepared.json"
-    if not done.is_file():
-        click.echo(f"+ cutting {data} into sentences")
-        counts = prepare(data, work, settings.transfer, settings.seed)
-        done.write_text(json.dumps(counts) + "\n", encoding="utf-8")
-    read: dict[str, int] = json.loads(done.read_text(encoding="utf-8"))
+def _prepared(data: Path, runner: StepRunner, settings: Sst2Settings) -> dict[str, int]:
+    path = runner.folder / "prepared.json"
+
+    def cut() -> None:
+        counts = prepare(data, runner.folder, settings.transfer, settings.seed)
+        path.write_text(json.dumps(counts) + "\n", encoding="utf-8")
+
+    step(runner, path, cut)
+    read: dict[str, int] = json.loads(path.read_text(encoding="utf-8"))
     return read
 
 
-def _trained(student: Student, work: Path, settings: Sst2Settings) -> Path:
-    """The folder of a student, trained and exported."""
+def _trained(student: Student, runner: StepRunner, settings: Sst2Settings) -> Path:
+    """Train and export a student; its folder."""
+    work = runner.folder
     folder = work / student.id
     chosen = [f"student.max_title_tokens={TITLE_TOKENS[student.config]}"]
     if student.hard_labels:
-        # The targets are the gold labels alone, and as sharp as they are.
+        # The targets are the gold labels alone, not softened.
         chosen += ["gold_share=1", "gold_repeats=1", "temperature=1"]
         read: list[object] = ["--gold", work / "train.parquet"]
     else:
@@ -191,13 +196,15 @@ def _trained(student: Student, work: Path, settings: Sst2Settings) -> Path:
     if student.temperature is not None:
         chosen.append(f"temperature={student.temperature:g}")
     QTR.step(
-        folder / "student" / "probes.json",  # the last that is written
+        runner,
+        folder / "student" / "probes.json",  # written last
         *("distill", student.kind, "--config", student.config, *read),
         *("--encoder", settings.encoder, "--seed", settings.seed),
         *(part for assignment in chosen for part in ("--set", assignment)),
         *("-o", folder / "student"),
     )
     QTR.step(
+        runner,
         folder / "artifact" / "config.json",
         *("export", folder / "student", "--name", student.id, "-o", folder / "artifact"),
     )
@@ -205,7 +212,7 @@ def _trained(student: Student, work: Path, settings: Sst2Settings) -> Path:
 
 
 def _first_rows(work: Path, sentences: int) -> Path:
-    """The scores of the first sentences; they are in random order."""
+    """The scores of the first `sentences`, a random sample: the sentences are in random order."""
     table = read_table(_scores(work, "imdb"), ["teacher_logit"])
     if sentences >= table.num_rows:
         return _scores(work, "imdb")
@@ -237,8 +244,8 @@ def _student_logits(artifact: Path, work: Path) -> Callable[[str], NDArray[np.fl
     return logits
 
 
-def _right(work: Path, logits_of: Callable[[str], NDArray[np.float32]]) -> Right:
-    """Which sentences of each split fall on the right side of 0."""
+def _correct(work: Path, logits_of: Callable[[str], NDArray[np.float32]]) -> Correct:
+    """For each split, which sentences (sentences,) have a logit on the correct side of 0."""
     labels = {
         split: read_table(work / f"{split}.parquet", ["label"]).column("label").to_numpy()
         for split in ("dev", "test")
@@ -246,14 +253,14 @@ def _right(work: Path, logits_of: Callable[[str], NDArray[np.float32]]) -> Right
     return {split: (logits_of(split) > 0.0) == (label > 0.5) for split, label in labels.items()}
 
 
-def _accuracy(right: Right) -> dict[str, float]:
-    test = right["test"]
+def _accuracy(correct: Correct) -> dict[str, float]:
+    test = correct["test"]
     low, high = interval(int(test.sum()), len(test))
     return {
         "accuracy": round(float(test.mean()), 4),
         "low": round(low, 4),
         "high": round(high, 4),
-        "dev_accuracy": round(float(right["dev"].mean()), 4),
+        "dev_accuracy": round(float(correct["dev"].mean()), 4),
     }
 
 

@@ -1,7 +1,7 @@
-"""SST-2 and IMDB -> pair tables: a sentence is a pair with an empty query, the sentence its title.
+"""SST-2 and IMDB -> pair tables: a sentence becomes a pair of an empty query and a title.
 
-Every other part of the experiment is the program as it is: teacher, students, export and runtime
-read pairs, and an empty query is a constant to each of them.
+The rest of the experiment uses the program unchanged: teacher, students, export and runtime read
+pairs, and an empty query is a constant for each of them.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ LEAST_WORDS, MOST_WORDS = 3, 40
 
 _BREAK = re.compile(r"<\s*br\s*/?\s*>|\n", re.IGNORECASE)
 _END = re.compile(r"[.!?]+[\"')]*\s+")
-# A full stop after a title, an initial or `vs` ends no sentence.
+# A full stop after a title, an initial or `vs` does not end a sentence.
 _ABBREVIATION = re.compile(r"\b(?:[MD]r|Mrs|Ms|St|vs|[A-Z])\.$")
-# Typographic marks as typewriters have them; \x91 to \x97 are Windows' own.
+# Typographic marks -> ASCII; \x91 to \x97 are from Windows-1252.
 _FOLDED = str.maketrans(
     {"‘": "'", "’": "'", "´": "'", "\x91": "'", "\x92": "'"}
     | {"“": '"', "”": '"', "«": '"', "»": '"', "\x93": '"', "\x94": '"'}
     | {"–": "--", "—": "--", "\x96": "--", "\x97": "--", "…": "...", "\x85": "..."}
 )
-# What SST-2 writes apart, as the Penn treebank does: it 's, do n't, `` quoted '' , and so on.
-# Each pattern is led by the mark that it is about: half a million sentences are searched.
+# SST-2 separates tokens like the Penn treebank: it 's, do n't, `` quoted '' , and so on.
+# Each pattern starts with a literal, for speed: half a million sentences are searched.
 _APART: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     (re.compile(pattern), replacement)
     for pattern, replacement in (
@@ -50,25 +50,25 @@ _APART: tuple[tuple[re.Pattern[str], str], ...] = tuple(
 
 
 def prepare(data: Path, out: Path, sentences: int, seed: int) -> dict[str, int]:
-    """Write `train`, `dev`, `test` and `imdb.parquet` to `out`; what was read, in numbers.
+    """Write `train`, `dev`, `test` and `imdb.parquet` to `out`; returns counts by name.
 
     `imdb.parquet` is a sample of `sentences` distinct sentences in random order, so that its
-    first n rows are a sample too. The reviews' labels are not read.
+    first n rows are a sample, too. The reviews' labels are not read.
     """
     counts: dict[str, int] = {}
-    kept_aside: set[str] = set()
+    held_out: set[str] = set()
     for split in SPLITS:
         texts, labels = read_sst2(data / "sst2" / f"{split}.tsv")
         write_table(sentence_table(texts, f"sst2-{split}", labels), out / f"{split}.parquet")
         counts[split] = len(texts)
         if split != "train":
-            kept_aside.update(texts)
+            held_out.update(texts)
     reviews = list(read_texts(data / IMDB, "text"))
-    distinct = [text for text in transfer_sentences(reviews) if text not in kept_aside]
+    distinct = [text for text in transfer_sentences(reviews) if text not in held_out]
     if len(distinct) < sentences:
         raise DataError(
-            f"{data / IMDB} gives {len(distinct):,} sentences, {sentences:,} were asked for; "
-            "ask for fewer"
+            f"{data / IMDB} gives {len(distinct):,} sentences, expected at least "
+            f"{sentences:,}; give a smaller --transfer"
         )
     chosen = np.random.default_rng(seed).permutation(len(distinct))[:sentences]
     write_table(sentence_table([distinct[i] for i in chosen], "imdb"), out / "imdb.parquet")
@@ -89,7 +89,7 @@ def read_sst2(path: Path) -> tuple[list[str], list[float]]:
 
 
 def transfer_sentences(reviews: Iterable[str]) -> list[str]:
-    """The distinct sentences of 3 to 40 words, written as SST-2 writes, in order of appearance."""
+    """The distinct sentences of 3 to 40 words in SST-2's format, in order of appearance."""
     return list(dict.fromkeys(s for review in reviews for s in review_sentences(review)))
 
 
@@ -112,7 +112,7 @@ def _cut(paragraph: str) -> Iterator[str]:
 
 
 def as_sst2_writes(sentence: str) -> str:
-    """Lower case, punctuation and contractions apart; words cut elsewhere would never meet."""
+    """Lower case, punctuation and contractions as separate tokens, so that they match SST-2's."""
     text = sentence.translate(_FOLDED).lower()
     for pattern, replacement in _APART:
         text = pattern.sub(replacement, text)
@@ -122,7 +122,7 @@ def as_sst2_writes(sentence: str) -> str:
 def sentence_table(
     sentences: Sequence[str], source: str, labels: Sequence[float] | None = None
 ) -> pa.Table:
-    """Pairs with an empty query; `label` where there are labels."""
+    """A pair table with empty queries, and `label` if labels are given."""
     empty = [""] * len(sentences)
     columns = {
         "query": empty,

@@ -1,4 +1,4 @@
-"""results/sst2.json -> docs/experiment-sst2.md: its tables and what they say, no figure typed.
+"""results/sst2.json -> docs/experiment-sst2.md: tables and conclusions.
 
 python -m experiments.sst2_page        writes the part of the page between the two markers
 """
@@ -23,18 +23,18 @@ Row = Mapping[str, Any]
 
 
 def figures(report: Mapping[str, Any]) -> str:
-    """Markdown of all tables, and of what follows from them."""
+    """Markdown of all tables and conclusions."""
     rows: dict[str, Row] = {row["id"]: row for row in report["rows"]}
     teacher, *students = report["rows"]
     counts = report["counts"]
     parts = [
         f"SST-2: {counts['train']:,} sentences and phrases to train on, {counts['dev']:,} to "
-        f"choose with, {counts['test']:,} to report. Transfer set: those of training and "
+        f"validate on, {counts['test']:,} to test on. Transfer set: the training sentences and "
         f"{counts['transfer']:,} of the {counts['sentences']:,} sentences cut from "
         f"{counts['reviews']:,} IMDB reviews. Teacher: {report['encoder']}, "
         f"{report['teacher_epochs']} {_plural(report['teacher_epochs'], 'epoch')}.",
         table(
-            ["model", "learns from", "accuracy, %", "95 % interval", "kept of the teacher's, %"],
+            ["model", "trained on", "accuracy, %", "95 % interval", "retained of the teacher's, %"],
             [
                 [
                     teacher["model"],
@@ -50,20 +50,20 @@ def figures(report: Mapping[str, Any]) -> str:
     ]
     if by_temperature := temperatures(report):
         parts += [
-            "Temperature of the distillation, DNN of our layout, with "
+            "Distillation temperature, DNN of our layout, with "
             f"{by_temperature[0][1]['imdb_sentences']:,} of the IMDB sentences:",
             _sweep("T", by_temperature),
         ]
     if by_size := sizes(report):
         parts += [
-            "IMDB sentences in the transfer set beside SST-2's own, DNN of our layout:",
+            "IMDB sentences in the transfer set, besides SST-2's own, DNN of our layout:",
             _sweep("sentences", by_size),
         ]
     return "\n\n".join(parts)
 
 
 def temperatures(report: Mapping[str, Any]) -> list[tuple[float, Row]]:
-    """Runs that differ in temperature alone, by temperature; none where there is one only."""
+    """Runs that differ only in temperature, by temperature; empty if there is one run."""
     runs = _ablated(report)
     sentences = Counter(row["imdb_sentences"] for row in runs).most_common(1)
     return _swept(
@@ -74,18 +74,18 @@ def temperatures(report: Mapping[str, Any]) -> list[tuple[float, Row]]:
 
 
 def sizes(report: Mapping[str, Any]) -> list[tuple[float, Row]]:
-    """Runs that differ in the size of the transfer set alone, by size."""
+    """Runs that differ only in the size of the transfer set, by size."""
     plain = next((row for row in report["rows"] if row["id"] == "dnn"), None)
-    alike = [
+    runs = [
         row
         for row in _ablated(report)
         if plain and row["training"]["temperature"] == plain["training"]["temperature"]
     ]
-    return _swept((row["imdb_sentences"], row) for row in alike)
+    return _swept((row["imdb_sentences"], row) for row in runs)
 
 
 def write(report: Mapping[str, Any], page: Path = PAGE) -> None:
-    """Put the figures between the page's markers."""
+    """Write the figures between the page's markers."""
     before, _, rest = page.read_text(encoding="utf-8").partition(START)
     _, _, after = rest.partition(END)
     page.write_text(f"{before}{START}\n\n{figures(report)}\n\n{END}{after}", encoding="utf-8")
@@ -97,24 +97,24 @@ def _verdict(rows: Mapping[str, Row]) -> str:
     distilled = [row for row in dnn if row["labels"] == "teacher"]
     if distilled:
         best = max(distilled, key=lambda row: row["accuracy"])
-        kept, short = best["retention"], GOAL - best["retention"]
+        short = GOAL - best["retention"]
         outcome = "reached" if short <= 0 else f"missed by {100 * short:.1f} points"
         lines.append(
-            f"The best distilled DNN ({best['model']}) keeps {_percent(kept)} % of its teacher's "
-            f"accuracy; the claim of more than {100 * GOAL:.0f} % is {outcome}."
+            f"The best distilled DNN ({best['model']}) retains {_percent(best['retention'])} % of "
+            f"its teacher's accuracy; the claim of more than {100 * GOAL:.0f} % is {outcome}."
         )
     for row in rows.values():
         if gold := rows.get(f"{row['id']}-hard"):
             gain = 100 * (row["accuracy"] - gold["accuracy"])
             lines.append(
-                f"{row['model']}: {gain:+.1f} points by distillation, against the gold labels "
-                f"alone (paired randomisation test, p = {row['p_against_gold']:.4f})."
+                f"{row['model']}: {gain:+.1f} points by distillation over gold labels alone "
+                f"(paired randomisation test, p = {row['p_against_gold']:.4f})."
             )
     return "\n".join(f"- {line}" for line in lines)
 
 
 def is_main(row: Row) -> bool:
-    """A row of the first table; the others are variations of it."""
+    """Whether a row belongs in the first table; the others vary one setting."""
     return row["id"].removesuffix("-hard") in ("dnn", "dnn-paper", "bilstm")
 
 
@@ -132,10 +132,10 @@ def _swept(rows: Iterable[tuple[float, Row]]) -> list[tuple[float, Row]]:
 
 
 def _main_cells(row: Row) -> list[str]:
-    learns = f"teacher, T = {row['training']['temperature']:g}"
+    trained_on = f"teacher, T = {row['training']['temperature']:g}"
     return [
         row["model"],
-        learns if row["labels"] == "teacher" else "gold labels",
+        trained_on if row["labels"] == "teacher" else "gold labels",
         _percent(row["accuracy"]),
         _range(row),
         _percent(row["retention"]),
@@ -144,7 +144,7 @@ def _main_cells(row: Row) -> list[str]:
 
 def _sweep(name: str, rows: Sequence[tuple[float, Row]]) -> str:
     return table(
-        [name, "accuracy, %", "95 % interval", "kept of the teacher's, %"],
+        [name, "accuracy, %", "95 % interval", "retained of the teacher's, %"],
         [
             [f"{value:,g}", _percent(row["accuracy"]), _range(row), _percent(row["retention"])]
             for value, row in rows

@@ -1,6 +1,6 @@
-"""results/sst2.json -> results/sst2.svg and sst2-sizes.svg, the same bytes for the same figures.
+"""results/sst2.json -> results/sst2.svg and sst2-sizes.svg.
 
-python -m experiments.sst2_plots        draws what results/sst2.json holds
+python -m experiments.sst2_plots        draws the plots of results/sst2.json
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ def draw(report: Mapping[str, Any], results: Path) -> None:
     groups: dict[str, dict[str, float]] = {"teacher": {"gold labels": teacher["accuracy"]}}
     for row in students:
         if is_main(row):
-            learns = "gold labels" if row["labels"] == "gold" else "teacher and transfer set"
-            groups.setdefault(row["model"], {})[learns] = row["accuracy"]
+            trained_on = "gold labels" if row["labels"] == "gold" else "teacher and transfer set"
+            groups.setdefault(row["model"], {})[trained_on] = row["accuracy"]
     bars(groups, results / "sst2.svg", y="accuracy")
     if by_size := sizes(report):
         own = report["counts"]["train"]

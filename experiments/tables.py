@@ -1,6 +1,6 @@
-"""Results -> README: the tables, made of results/*.json, so that no figure is typed by hand.
+"""results/*.json -> the tables of README.md, results/README.md and docs.
 
-python experiments/tables.py   writes the part of README.md and results/README.md between two marks
+python experiments/tables.py        writes the part of each page between its two markers
 """
 
 from __future__ import annotations
@@ -81,17 +81,17 @@ def figures(results: Path = ROOT / "results") -> str:
 
 
 def beside_rivals(path: Path) -> list[str]:
-    """Milliseconds a pair beside known shapes, where they were measured."""
+    """Table of milliseconds a pair beside known shapes; empty if they were not measured."""
     if not path.is_file():
         return []
     rows = json.loads(path.read_text(encoding="utf-8"))
-    asked = list(rows[0]["milliseconds_per_pair"])
+    workloads = list(rows[0]["milliseconds_per_pair"])
     bases = list(rows[0]["times_cheaper_than"])
-    ratios = [(base, name) for base in bases for name in asked]
+    ratios = [(base, name) for base in bases for name in workloads]
     shown = []
     for row in rows:
         each, times = row["milliseconds_per_pair"], row["times_cheaper_than"]
-        cells = [_short(each[name]) if name in each else "-" for name in asked]
+        cells = [_short(each[name]) if name in each else "-" for name in workloads]
         cells += [_ratio(times[base].get(name)) for base, name in ratios]
         shown.append([row["model"], *cells])
     return [
@@ -99,7 +99,7 @@ def beside_rivals(path: Path) -> list[str]:
         "times less than BERT-Base and TinyBERT-4L-312 (the BERT2DNN paper claims 150 and 15; "
         "BertBiLSTM's, 0.2 ms a pair). Stored titles are held against 100 pairs from text, since "
         "a cross-encoder can store nothing:",
-        table(["model", *asked, *(f"{base} / model: {name}" for base, name in ratios)], shown),
+        table(["model", *workloads, *(f"{base} / model: {name}" for base, name in ratios)], shown),
     ]
 
 
@@ -127,7 +127,7 @@ def _ratio(value: float | None) -> str:
 
 
 def cascades(results: Path = ROOT / "results") -> str:
-    """Markdown of the table in results/README.md: what may stand in the cascade."""
+    """Markdown of the table in results/README.md: cascades compared."""
     shop, icecat = json.loads((results / "cascade.json").read_text(encoding="utf-8"))
     shown = {"nDCG@10": "nDCG@10", "nDCG@10, unjudged left out": "judged only", "R@100": "R@100"}
     header = [f"{name}, {label}" for name in ("shop", "Icecat") for label in shown.values()]
@@ -141,7 +141,7 @@ def cascades(results: Path = ROOT / "results") -> str:
 
 
 def two_ways_table(results: Path = ROOT / "results") -> str:
-    """Markdown of docs/opensearch.md's table: inside OpenSearch, and in front of it."""
+    """Markdown of docs/opensearch.md's table: reranking inside OpenSearch and in front of it."""
     report = json.loads((results / "two-ways.json").read_text(encoding="utf-8"))
     shown = {
         "nDCG@10": "nDCG@10",
@@ -166,7 +166,7 @@ def _figure(value: float) -> float | str:
 
 
 def load_table(results: Path = ROOT / "results") -> str:
-    """Markdown of docs/production.md's table: milliseconds and requests a second."""
+    """Markdown of docs/production.md's table: latency and requests per second."""
     rows = json.loads((results / "load.json").read_text(encoding="utf-8"))
     names = ["p50", "p95", "p99", "requests a second"]
     return table(
@@ -180,7 +180,7 @@ def load_table(results: Path = ROOT / "results") -> str:
 
 
 def between_marks(text: str, mark: str) -> str:
-    """What stands between a page's two marks of that name."""
+    """The part of a page between its two markers of that name."""
     return text.partition(f"<!-- {mark}: experiments/tables.py -->")[2].partition(
         f"<!-- end of {mark} -->"
     )[0]

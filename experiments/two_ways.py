@@ -1,11 +1,11 @@
-"""Two ways to have OpenSearch's results reranked, measured on a real node: quality and time.
+"""Two ways to rerank OpenSearch's hits, measured on a real node: quality and time.
 
     QTR_DATA_DIR=.../data python -m experiments.two_ways [--work runs/two-ways]
 
-Inside: a search pipeline that asks `qtr serve`, by title or by id. In front: `SearchEngine`, which
-fetches lexically from OpenSearch and densely from FAISS, and reranks 1,000 from stored features.
-One client, one search at a time. Starts and ends servers of its own, and a node where
-OPENSEARCH_URL names none; writes results/two-ways.json.
+Inside: a search pipeline that calls `qtr serve`, by title or by id. In front: `SearchEngine`, which
+retrieves lexically from OpenSearch and densely from FAISS, and reranks 1,000 from stored features.
+One client, one search at a time. Starts and stops its own servers, and a node unless OPENSEARCH_URL
+names one; writes results/two-ways.json.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ import numpy as np
 
 from devtools.opensearch_node.node import named_or_local_node
 from devtools.server_process import running_server
+from experiments.commands import QTR, data_option
 from experiments.icecat import development_judgments, write_qrels
-from experiments.steps import QTR, data_option
 from experiments.whole_catalog import DEPTH, Search, measured
 from indexer.job import IndexSettings, build_index
 from qtr_rerank.data.dataset_files import first_file
@@ -41,12 +41,12 @@ from qtr_rerank.runtime.scorer import Scorer
 from qtr_rerank.search import SearchEngine
 from qtr_rerank.trec import from_trec_id
 
-# What a page of results shows, and how often each search is timed.
+# Hits of a page, and how often each search is timed.
 PAGE = 10
 REPEATS = 3
 NAME = "two_ways"
 MODELS = ("twin", "match")
-# Ways inside the pipeline: what differs from install's defaults.
+# Pipelines, by their settings that differ from the defaults of `install`.
 INSIDE: dict[str, dict[str, Any]] = {
     "pipeline, by title": {},
     "pipeline, by title, prior 0": {"prior": 0.0},
@@ -90,7 +90,7 @@ def main(data: Path, work: Path, out: Path) -> None:
 def compared(
     engine: OpenSearchSettings, alias: str, settings: IndexSettings, qrels: Path, work: Path
 ) -> dict[str, dict[str, float]]:
-    """Figures of each way over one catalog."""
+    """The figures of each way on one catalog."""
     index = IndexSettings(
         settings.catalog,
         settings.index,
@@ -104,9 +104,9 @@ def compared(
     with closing(connect(engine)) as client:
         report |= figures("BM25", _opensearch(client, alias, None), qrels)
         with running_server(work / "server.log", "-m", "match", "--index", index.index) as server:
-            for way, asked in INSIDE.items():
-                # `measured` looks at 100 hits: as many are reranked, on whatever page they stand.
-                wiring = Wiring(server.url, NAME, oversample=DEPTH / PAGE, **asked)
+            for way, options in INSIDE.items():
+                # `measured` looks at 100 hits, so as many are reranked for a page of 10.
+                wiring = Wiring(server.url, NAME, oversample=DEPTH / PAGE, **options)
                 with _installed(engine, wiring):
                     report |= figures(way, _opensearch(client, alias, NAME), qrels)
     with SearchEngine.open(index.index) as front:
@@ -119,7 +119,7 @@ def compared(
 def figures(
     way: str, search: Callable[[str, int], Any], qrels: Path
 ) -> dict[str, dict[str, float]]:
-    """Quality of a way over the judged queries, and milliseconds of a page."""
+    """Quality over the judged queries, and milliseconds per page."""
     deep: Search = lambda query: search(query, DEPTH)  # noqa: E731
     quality = measured({way: deep}, qrels)
     queries = [from_trec_id(query_id) for query_id in read_qrels(qrels).ratings]
@@ -145,13 +145,13 @@ def _opensearch(client: Any, alias: str, pipeline: str | None) -> Callable[[str,
         }
         if pipeline is not None:
             body["ext"] = {"rerank": {"query_context": {"query_text": query}}}
-        # A hundred hits are the pipeline's window, whatever part of it is shown.
-        named = pipeline if pipeline is not None and k <= PAGE else f"{pipeline}_deep"
-        params = {"search_pipeline": named if pipeline is not None else "_none"}
-        answer = client.search(index=alias, body=body, params=params)
+        # Both pipelines rerank 100 hits; `_deep` returns all of them.
+        name = pipeline if pipeline is not None and k <= PAGE else f"{pipeline}_deep"
+        params = {"search_pipeline": name if pipeline is not None else "_none"}
+        response = client.search(index=alias, body=body, params=params)
         return [
             Candidate(hit["_source"]["id"], float(hit["_score"] or 0.0), rank)
-            for rank, hit in enumerate(answer["hits"]["hits"], start=1)
+            for rank, hit in enumerate(response["hits"]["hits"], start=1)
         ]
 
     return search
@@ -159,7 +159,7 @@ def _opensearch(client: Any, alias: str, pipeline: str | None) -> Callable[[str,
 
 @contextmanager
 def _installed(engine: OpenSearchSettings, wiring: Wiring) -> Iterator[None]:
-    """The wiring, and beside it one that reranks 100 where 100 are asked for."""
+    """Install `wiring`, and a second pipeline that reranks the 100 hits that a search asks for."""
     deep = Wiring(
         wiring.server,
         f"{wiring.name}_deep",

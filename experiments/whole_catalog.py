@@ -1,4 +1,4 @@
-"""Ways of searching a whole catalog, measured alike."""
+"""Measures of searches over a whole catalog, for icecat, cascade and two_ways."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from qtr_rerank.records import Candidate, Ranked
 from qtr_rerank.trec import from_trec_id, trec_id
 
 DEPTH = 100
-# In ir-measures' notation, and how the tables call them.
+# Names in ir-measures' notation -> names in the tables.
 MEASURES = {
     "nDCG@10": "nDCG@10",
     "nDCG(judged_only=True)@10": "nDCG@10, unjudged left out",
@@ -25,9 +25,9 @@ Search = Callable[[str], Sequence[Candidate | Ranked]]
 
 
 def measured(searches: Mapping[str, Search], qrels: Path) -> dict[str, dict[str, float]]:
-    """Each search's figures over the queries of `qrels` that have something relevant.
+    """Each search's figures over the queries of `qrels` with a relevant product.
 
-    nDCG is given with unjudged products as irrelevant, and without them (condensed lists; Sakai,
+    nDCG is computed with unjudged products as irrelevant, and without them (condensed lists; Sakai,
     "Alternatives to Bpref", SIGIR 2007).
     """
     judged = read_qrels(qrels)

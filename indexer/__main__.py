@@ -6,11 +6,14 @@ import os
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from qtr_rerank.errors import QtrError
+
+if TYPE_CHECKING:
+    from indexer.job import IndexReport
 
 DEFAULT_MODELS = "twin,match"
 DEFAULT_ALIAS = "catalog"
@@ -24,82 +27,82 @@ DEFAULT_ALIAS = "catalog"
     type=click.Path(path_type=Path),
     required=True,
     metavar="DIR",
-    help="The index folder to make, or to replace when the new one is whole.",
+    help="The index folder to make, or to replace when the new one is complete.",
 )
 @click.option(
     "--engine",
     default="embedded",
     show_default=True,
     type=click.Choice(["embedded", "opensearch"]),
-    help="Where the words are searched.",
+    help="Engine for lexical search.",
 )
 @click.option(
     "--dense",
     default="faiss",
     show_default=True,
     type=click.Choice(["faiss", "opensearch"]),
-    help="Where title vectors are searched: in this process, or in the cluster, for catalogs that "
-    "outgrow one machine.",
+    help="Engine for title vectors: faiss in this process, or OpenSearch for catalogs that outgrow "
+    "one machine.",
 )
 @click.option(
     "--knn-engine",
     default="lucene",
     show_default=True,
     type=click.Choice(["lucene", "faiss"]),
-    help="With --dense opensearch: its k-NN plugin's engine.",
+    help="Engine of OpenSearch's k-NN plugin, with --dense opensearch.",
 )
 @click.option(
     "--alias",
     metavar="NAME",
-    help=f"Engine opensearch: the alias of the products.  [default: {DEFAULT_ALIAS}]",
+    help=f"Alias of the products, with --engine opensearch.  [default: {DEFAULT_ALIAS}]",
 )
 @click.option(
     "--format",
     metavar="FORMAT",
-    help="Of the catalog: csv, tsv, json, jsonl, parquet, "
-    "esci, homedepot, icecat or wands. Told from its name and content where left out.",
+    help="The catalog's format: csv, tsv, json, jsonl, parquet, esci, homedepot, icecat or wands; "
+    "without it, detected from name and content.",
 )
 @click.option(
     "--column",
     "columns",
     multiple=True,
     metavar="FIELD=COLUMN",
-    help="Which column holds a field, such as title=name. Can be repeated.",
+    help="The column of a field, such as title=name. Repeatable.",
 )
 @click.option(
     "--rejects",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Write rows that cannot be used to this JSONL file, with the reason.",
+    help="Write invalid rows to this JSONL file, with the reason.",
 )
 @click.option(
     "--models",
     default=DEFAULT_MODELS,
     show_default=True,
     metavar="NAMES",
-    help="The models (names or folders) that titles are encoded for. A folder of models, as "
-    "`qtr train` leaves, is the default ones with its own in their place, and all else it holds.",
+    help="Models (names or folders) to encode titles for. A folder that holds several, such as "
+    "that of `qtr train`, adds its models to the defaults and replaces those of the same name.",
 )
 @click.option(
     "--retriever",
     default="twin",
     show_default=True,
     metavar="NAME",
-    help="The one of them whose vectors fetch candidates.",
+    help="The model of --models whose vectors retrieve candidates.",
 )
 @click.option(
     "--batch",
     default=1024,
     show_default=True,
     type=click.IntRange(min=1),
-    help="Products encoded between two checkpoints.",
+    help="Products to encode between two checkpoints.",
 )
 @click.option(
     "--threads",
     type=click.IntRange(min=1),
     default=os.cpu_count() or 1,
     show_default="all cores",
-    help="Threads that encode.",
+    help="Threads for encoding.",
 )
 @click.option(
     "--vectors",
@@ -107,7 +110,8 @@ DEFAULT_ALIAS = "catalog"
     type=click.Choice(["float32", "float16", "int8"]),
     default="float32",
     show_default=True,
-    help="What title vectors are kept as: half or a quarter of the size, a little less exact.",
+    help="Number format of title vectors: float16 takes half the size, int8 a quarter, a little "
+    "less exact.",
 )
 def index(
     catalog: Path,
@@ -127,10 +131,10 @@ def index(
 ) -> None:
     """Encode and index the products of CATALOG, a file (or folder) of products.
 
-    An interrupted job, called again, goes on where it stood. An index that is there already is
-    searched on until the new one is whole.
+    An interrupted job resumes when it is run again. An existing index stays in use until the new
+    one is complete.
     """
-    # Here, so that --help is quick.
+    # Imported here to keep --help fast.
     from indexer.job import IndexSettings, build_index
     from indexer.vectors import VectorSettings
     from qtr_rerank.data.catalog_formats import parse_columns
@@ -153,17 +157,21 @@ def index(
         vectors=VectorSettings(numbers=numbers),
         opensearch=Settings.from_environment().opensearch,
     )
-    named = [model for name in models.split(",") if name.strip() for model in _models(name.strip())]
-    scorers = [Scorer.load(name, threads) for name in named]
+    listed = [name.strip() for name in models.split(",") if name.strip()]
+    names = [model for name in listed for model in _models(name)]
+    scorers = [Scorer.load(name, threads) for name in names]
     folders = {
         scorer.name: str(Path(name).resolve())
-        for name, scorer in zip(named, scorers, strict=True)
+        for name, scorer in zip(names, scorers, strict=True)
         if name != scorer.name
     }
     report = build_index(replace(settings, model_folders=folders), scorers, _progress)
     if sys.stderr.isatty():
         click.echo(err=True)
+    _print_report(report, engine, rejects)
 
+
+def _print_report(report: IndexReport, engine: str, rejects: Path | None) -> None:
     encoded = report.products - report.resumed
     click.echo(f"{report.products:,} products indexed in {report.index}, engine {engine}")
     if report.resumed:
@@ -184,8 +192,8 @@ def index(
 
 
 def _models(name: str) -> list[str]:
-    """One model, or those that a folder of models stands for."""
-    from qtr_rerank.artifact import names_in  # here, so that --help is quick
+    """The model `name`, or the models of a folder that holds several."""
+    from qtr_rerank.artifact import names_in  # Imported here to keep --help fast.
 
     own = names_in(Path(name))
     names = dict.fromkeys([*DEFAULT_MODELS.split(","), *own]) if own else [name]
@@ -198,7 +206,7 @@ def _progress(products: int) -> None:
 
 
 def main() -> None:
-    """`python -m indexer`: every expected fault is one line on stderr and exit status 1."""
+    """`python -m indexer`: every expected error is one line on stderr and exit status 1."""
     try:
         index(prog_name="python -m indexer")
     except QtrError as error:

@@ -1,8 +1,8 @@
-"""Index: load a catalog into OpenSearch, behind an alias that moves only when the load is whole.
+"""Index: load a catalog into OpenSearch, behind an alias that moves when the load is complete.
 
-Each load makes a version, `ALIAS-20261121t094500123456`. Searches go on over the version before
-until the alias moves, in one step. That one is kept, so that one request moves back; older
-versions are deleted.
+Each load makes a new index, a version such as `ALIAS-20261121t094500123456`. Searches use the
+previous version until the alias moves, in one step. The previous version is kept, so that one
+request moves the alias back; older versions are deleted.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ from qtr_rerank.retrieve.lexical_opensearch import document, index_body
 if TYPE_CHECKING:
     from opensearchpy import OpenSearch
 
-# A node takes requests up to 100 MB; smaller ones keep its memory, and ours, low.
+# A node accepts requests up to 100 MB; smaller ones take less memory on both sides.
 _CHUNK_BYTES = 10 * 1024 * 1024
 _CHUNK_PRODUCTS = 500
 _BULK_SECONDS = 120
 _MERGE_SECONDS = 3600
 _MAX_ID_BYTES = 512
-# A busy node says 429: waits of 1, 2, 4, ... 60 seconds, some five minutes in all.
+# After status 429 (busy) the client waits 1, 2, 4, ... 60 seconds, five minutes in all.
 _RETRIES = 9
 _FIRST_WAIT_SECONDS = 1
 _LONGEST_WAIT_SECONDS = 60
@@ -42,7 +42,7 @@ _LONGEST_WAIT_SECONDS = 60
 
 @dataclass(frozen=True, slots=True)
 class FailedProduct:
-    """A product that OpenSearch did not take, with its row (from 0) and OpenSearch's reason."""
+    """A product that OpenSearch refused, with its row (from 0) and the reason."""
 
     id: str
     position: int
@@ -51,7 +51,7 @@ class FailedProduct:
 
 @dataclass(frozen=True, slots=True)
 class BulkReport:
-    """What a load left: the version behind the alias, how many products it holds, what failed."""
+    """The result of a load: the index behind the alias, its product count, refused products."""
 
     index: str
     count: int
@@ -60,7 +60,7 @@ class BulkReport:
 
 @dataclass(frozen=True, slots=True)
 class TitleVectors:
-    """Vectors (products, dim), by row of the catalog, and the k-NN engine that searches them."""
+    """Title vectors (products, dim) in catalog order, and the k-NN engine that searches them."""
 
     rows: NDArray[np.float32]
     engine: KnnEngine = "lucene"
@@ -76,20 +76,20 @@ def bulk_load(
 ) -> BulkReport:
     """Load `products` into a new version and move `alias` to it.
 
-    `products` is read once, as a stream; with `vectors` each has its title's beside it. Single
-    products that OpenSearch refuses are reported; an id that comes again is one of them (the first
-    row stays). On any other fault the new version is deleted and the alias stays where it was.
+    `products` is read once, as a stream; with `vectors` each is stored with its title vector.
+    Refused products are reported, among them repeated ids (the first row is kept). After any other
+    error the new version is deleted and the alias does not move.
 
-    Raises EngineUnavailableError, CatalogIndexError where `alias` names an index or OpenSearch
-    took no product, DataError where there is none.
+    Raises EngineUnavailableError, CatalogIndexError if `alias` is an index or OpenSearch refused
+    all products, DataError if there are none.
     """
-    # A request sent twice would find its own products there, and report them as doubles.
+    # A request sent twice would report its own products as repeated ids.
     client = connect(settings, retries=0)
     try:
         with engine_errors(settings.url):
             if client.indices.exists(index=alias) and not client.indices.exists_alias(name=alias):
                 raise CatalogIndexError(
-                    f"{alias!r} is an index in OpenSearch, and an alias was expected; "
+                    f"{alias!r} is an index in OpenSearch; expected an alias; "
                     "delete that index or choose another alias"
                 )
             index = f"{alias}-{datetime.now(UTC):%Y%m%dt%H%M%S%f}"
@@ -100,7 +100,7 @@ def bulk_load(
                 client.indices.delete(index=index, ignore_unavailable=True)
                 raise
             _keep_default_pipeline(client, alias, index)
-            previous = _swap(client, alias, index)
+            previous = _move_alias(client, alias, index)
             _delete_older(client, alias, kept=[index, *previous])
         return report
     finally:
@@ -113,7 +113,7 @@ def _body(vectors: TitleVectors | None) -> dict[str, Any]:
         body["settings"]["index"]["knn"] = True
         mapping = vector_field(vectors.rows.shape[1], vectors.engine)
         body["mappings"]["properties"][VECTOR_FIELD] = mapping
-        # It is searched by, and never read.
+        # Vectors are searched, and never returned.
         body["mappings"]["_source"] = {"excludes": [VECTOR_FIELD]}
     return body
 
@@ -127,9 +127,9 @@ def _fill(
 ) -> BulkReport:
     from opensearchpy.helpers import streaming_bulk
 
-    taken = 0
+    loaded = 0
     failed: list[FailedProduct] = []
-    # Rows by id of what was sent and not answered yet: one chunk, as answers are read in between.
+    # Rows by id of the products sent and not answered yet: at most one chunk.
     sent: dict[str, list[int]] = {}
     results = streaming_bulk(
         client,
@@ -149,28 +149,33 @@ def _fill(
         if not rows:
             del sent[item["_id"]]
         if ok:
-            taken += 1
+            loaded += 1
         else:
             failed.append(FailedProduct(item["_id"], position, _reason(item)))
     failed.sort(key=lambda product: product.position)
-    if failed and not taken:
+    if failed and not loaded:
         raise CatalogIndexError(
             f"OpenSearch refused all {len(failed)} products; the first, {failed[0].id!r}, "
             f"because: {failed[0].reason}"
         )
-    if not taken:
-        raise DataError("the catalog has no products, and an empty one is not put in service")
+    if not loaded:
+        raise DataError("the catalog has no products; expected at least one")
+    _put_in_service(client, index, loaded, replicas)
+    return BulkReport(index=index, count=loaded, failed=tuple(failed))
+
+
+def _put_in_service(client: OpenSearch, index: str, loaded: int, replicas: int) -> None:
+    """Refresh and merge the index, and set what `index_body` left out for the load."""
     client.indices.refresh(index=index)
     count = int(client.count(index=index)["count"])
-    if count != taken:
+    if count != loaded:
         raise CatalogIndexError(
-            f"OpenSearch took {taken} products into {index!r} and holds {count}; load again"
+            f"OpenSearch accepted {loaded} products into {index!r} but has {count}; load again"
         )
-    # One segment: quicker, and the word counts that scores rest on are those of the catalog.
+    # One segment is faster, and no deleted document counts in BM25's statistics.
     client.indices.forcemerge(index=index, max_num_segments=1, request_timeout=_MERGE_SECONDS)
     in_service = {"refresh_interval": None, "number_of_replicas": replicas}  # None: the default.
     client.indices.put_settings(index=index, body={"index": in_service})
-    return BulkReport(index=index, count=count, failed=tuple(failed))
 
 
 def _actions(
@@ -180,7 +185,7 @@ def _actions(
     sent: dict[str, list[int]],
     vectors: TitleVectors | None,
 ) -> Iterator[dict[str, Any]]:
-    """The products that can be sent, noted in `sent`; the others go to `failed`."""
+    """Actions for valid products, whose rows go into `sent`; invalid ones go into `failed`."""
     for position, product in enumerate(products):
         source = document(product, position)
         fault = _fault(source)
@@ -191,7 +196,7 @@ def _actions(
             source[VECTOR_FIELD] = vectors.rows[position].tolist()
         sent.setdefault(product.id, []).append(position)
         yield {
-            # Not "index": that would let a second product take the place of the first unsaid.
+            # "index" would silently replace the first product of an id.
             "_op_type": "create",
             "_index": index,
             "_id": product.id,
@@ -200,7 +205,7 @@ def _actions(
 
 
 def _fault(source: dict[str, Any]) -> str:
-    """Why a product cannot be sent, or nothing. One such would have its whole chunk refused."""
+    """Why a product cannot be sent; "" if it can. OpenSearch would refuse its whole chunk."""
     try:
         json.dumps(source, allow_nan=False, ensure_ascii=False).encode()
     except (TypeError, ValueError) as error:
@@ -219,8 +224,8 @@ def _reason(item: dict[str, Any]) -> str:
     return ": ".join(filter(None, [error.get("reason"), cause.get("reason")]))
 
 
-def _swap(client: OpenSearch, alias: str, index: str) -> list[str]:
-    """Move the alias in one step; gives the versions that it was on."""
+def _move_alias(client: OpenSearch, alias: str, index: str) -> list[str]:
+    """Move the alias in one step; return the versions that it pointed to before."""
     previous: list[str] = []
     if client.indices.exists_alias(name=alias):
         previous = sorted(client.indices.get_alias(name=alias))
@@ -231,19 +236,19 @@ def _swap(client: OpenSearch, alias: str, index: str) -> list[str]:
 
 
 def _keep_default_pipeline(client: OpenSearch, alias: str, index: str) -> None:
-    """Searches that were reranked ('qtr opensearch install --index') are so in the new version."""
-    found = client.indices.get_settings(
+    """Copy the default pipeline ('qtr opensearch install --index') to the new version."""
+    settings = client.indices.get_settings(
         index=alias,
         name=DEFAULT_PIPELINE,
         params={"flat_settings": "true", "ignore_unavailable": "true"},
     )
-    pipelines = {one["settings"].get(DEFAULT_PIPELINE) for one in found.values()} - {None}
+    pipelines = {each["settings"].get(DEFAULT_PIPELINE) for each in settings.values()} - {None}
     if len(pipelines) == 1:
         client.indices.put_settings(index=index, body={DEFAULT_PIPELINE: pipelines.pop()})
 
 
 def _delete_older(client: OpenSearch, alias: str, kept: list[str]) -> None:
-    """Delete our versions that are older than those kept. A newer one is another load's."""
+    """Delete versions of `alias` older than those kept; a newer one belongs to another load."""
     version = re.compile(re.escape(alias) + r"-\d{8}t\d{12}")
     for name in sorted(client.indices.get(index=f"{alias}-*")):
         if version.fullmatch(name) and name < min(kept):

@@ -1,4 +1,4 @@
-"""Index: how far an unfinished index has come, so that an interrupted job goes on from there."""
+"""Index: the checkpoint from which an interrupted job is resumed, and the lock on an index."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _FILE = "checkpoint.json"
 
 @dataclass(frozen=True, slots=True)
 class JobIdentity:
-    """What a job must share with an unfinished one to go on with it.
+    """What must be equal to resume an unfinished job.
 
     `catalog` lists the catalog's files as [name, bytes, time of change in nanoseconds].
     """
@@ -34,14 +34,14 @@ class JobIdentity:
     models: Mapping[str, str]
 
     def to_json(self) -> Any:
-        """As it reads back from JSON."""
+        """The value that reading it from JSON returns."""
         return json.loads(json.dumps(asdict(self)))
 
 
 def catalog_files(catalog: Path) -> tuple[tuple[str, int, int], ...]:
     """The catalog's file, or the files of its folder, as JobIdentity lists them.
 
-    Raises DataError where there is none.
+    Raises DataError if there is none.
     """
     try:
         files = sorted(catalog.iterdir()) if catalog.is_dir() else [catalog]
@@ -54,7 +54,7 @@ def catalog_files(catalog: Path) -> tuple[tuple[str, int, int], ...]:
 
 
 def encoded_rows(folder: Path, identity: JobIdentity) -> int:
-    """How many products `folder` holds encoded for the job `identity`; 0 where it is another's."""
+    """The number of products that `folder` holds encoded for this job; 0 if another job left it."""
     try:
         saved = json.loads((folder / _FILE).read_text(encoding="utf-8"))
         return int(saved["encoded"]) if saved["job"] == identity.to_json() else 0
@@ -63,18 +63,18 @@ def encoded_rows(folder: Path, identity: JobIdentity) -> int:
 
 
 def save_checkpoint(folder: Path, identity: JobIdentity, encoded: int) -> None:
-    """Record that the first `encoded` products are on the disk."""
+    """Record that the first `encoded` products are encoded and on the disk."""
     write_json(folder / _FILE, {"job": identity.to_json(), "encoded": encoded})
 
 
 def remove_checkpoint(folder: Path) -> None:
-    """The job is done."""
+    """Delete the checkpoint of a finished job."""
     (folder / _FILE).unlink(missing_ok=True)
 
 
 @contextmanager
-def left_to_resume(folder: Path) -> Iterator[None]:
-    """What a job that fails leaves in `folder` stays only where the next can go on from it."""
+def kept_if_resumable(folder: Path) -> Iterator[None]:
+    """Delete `folder` if the job fails before its first checkpoint."""
     try:
         yield
     except BaseException:
@@ -84,10 +84,10 @@ def left_to_resume(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def only_job(index: Path) -> Iterator[None]:
-    """Keep other jobs off `index` meanwhile (where the system has file locks: not on Windows).
+def index_lock(index: Path) -> Iterator[None]:
+    """Hold the lock on `index` (not on Windows, which lacks this kind of lock).
 
-    Raises CatalogIndexError where one is at work. The lock of a killed job goes with it.
+    Raises CatalogIndexError if another job holds it. The system releases a killed job's lock.
     """
     path = index.with_name(index.name + ".lock")
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,9 +1,9 @@
-"""Index: one job. The catalog is read once: each batch is encoded, stored, and loaded.
+"""Index: one job reads a catalog once; each batch is stored, encoded and loaded.
 
-All is written to `DIR.building` and takes DIR's place when it is whole. Products flow through
-`_Encoding` into the lexical engine, which pulls them; an interrupted job, run again, passes the
-products that it has encoded on without encoding them again. Where the vectors go into OpenSearch as
-well, all is encoded first, and then read once more to be loaded.
+Everything is written to `DIR.building`, which replaces DIR when it is complete. The lexical engine
+pulls products through `_EncodingStream`; when an interrupted job is run again, the stream passes on
+products that are already encoded. With `dense="opensearch"` all products are encoded first, and the
+catalog is read again to load each product with its vector.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from indexer.checkpoint import (
     JobIdentity,
     catalog_files,
     encoded_rows,
-    left_to_resume,
-    only_job,
+    index_lock,
+    kept_if_resumable,
     remove_checkpoint,
     save_checkpoint,
 )
@@ -42,7 +42,7 @@ from qtr_rerank.runtime.title_store import TitleStoreWriter
 
 
 class ProductEncoder(Protocol):
-    """What the job needs of a model; a `Scorer` is one."""
+    """A model as the job uses it; `Scorer` implements this."""
 
     name: str
     fingerprint: str
@@ -54,7 +54,7 @@ class ProductEncoder(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class IndexSettings:
-    """One job: from where, to where, and how."""
+    """One job: `catalog` is read, `index` is the folder to write."""
 
     catalog: Path
     index: Path
@@ -76,13 +76,13 @@ class IndexSettings:
         if self.engine not in ENGINES:
             raise SettingsError(f"the engine is {self.engine!r}; expected one of {list(ENGINES)}")
         if self.engine == "opensearch" and not self.alias:
-            raise SettingsError("engine opensearch needs a name to find its products by: --alias")
+            raise SettingsError("engine opensearch needs an alias for its products; give --alias")
         if self.engine != "opensearch" and self.alias:
             raise SettingsError(f"an alias ({self.alias!r}) is only for engine opensearch; drop it")
         if self.dense not in DENSE:
             raise SettingsError(f"dense is {self.dense!r}; expected one of {list(DENSE)}")
         if self.dense == "opensearch" and self.engine != "opensearch":
-            raise SettingsError("vectors can be in OpenSearch only where the products are, too")
+            raise SettingsError("--dense opensearch needs --engine opensearch")
         check_format(self.format, self.columns)
         if self.batch < 1:
             raise SettingsError(f"the batch is {self.batch}; expected at least 1")
@@ -90,7 +90,7 @@ class IndexSettings:
 
 @dataclass(frozen=True, slots=True)
 class IndexReport:
-    """What a job came to. `resumed` products had been encoded by an earlier, interrupted run."""
+    """The result of a job. `resumed` products were encoded by an earlier, interrupted run."""
 
     index: Path
     products: int
@@ -107,15 +107,15 @@ def build_index(
     encoders: Sequence[ProductEncoder],
     on_progress: Callable[[int], None] = lambda products: None,
 ) -> IndexReport:
-    """Index a catalog. `on_progress` is told how many products have been read, batch by batch.
+    """Index a catalog. After each batch `on_progress` gets the number of products read so far.
 
-    Raises DataError for a catalog that cannot be used, SettingsError, CatalogIndexError where the
-    folder holds something else or cannot be written, EngineUnavailableError.
+    Raises DataError for an unusable catalog, SettingsError, CatalogIndexError if the folder holds
+    something else or cannot be written, EngineUnavailableError.
     """
     started = time.perf_counter()
     index = settings.index.resolve()
     try:
-        with only_job(index), left_to_resume(_building(index)):
+        with index_lock(index), kept_if_resumable(_building(index)):
             return _build(settings, encoders, on_progress, index, started)
     except OSError as error:
         raise CatalogIndexError(
@@ -151,20 +151,14 @@ def _build(
         columns=settings.columns,
         rejects=settings.rejects,
     )
-    resumed = encoded_rows(building, identity)
-    if resumed:
-        delete_unfinished(building)
-    else:
-        shutil.rmtree(building, ignore_errors=True)
-        building.mkdir(parents=True)
-
+    resumed = _start_or_resume(building, identity)
     with TitleStoreWriter(building / "store", encoded=resumed) as store:
-        products = _Encoding(reader, store, encoders, identity, building, resumed, on_progress)
+        stream = _EncodingStream(reader, store, encoders, identity, building, resumed, on_progress)
         if settings.dense == "faiss":
-            refused = _load(settings, building, products)
+            refused = _load(settings, building, stream)
         else:
-            # All are encoded first: OpenSearch is to get each product with its vector.
-            deque(products, maxlen=0)
+            # OpenSearch gets each product with its vector, so all are encoded first.
+            deque(stream, maxlen=0)
     vectors = np.load(
         building / "store/features" / settings.retriever / "vector.npy", mmap_mode="r"
     )
@@ -173,19 +167,7 @@ def _build(
     else:
         again = open_catalog(settings.catalog, format=settings.format, columns=settings.columns)
         refused = _load(settings, building, again, vectors)
-    opensearch = settings.engine == "opensearch"
-    IndexManifest(
-        engine=settings.engine,
-        count=reader.report.good,
-        models=identity.models,
-        retriever=settings.retriever,
-        model_folders=settings.model_folders,
-        refused=tuple(position for position, _ in refused),
-        alias=settings.alias,
-        url=settings.opensearch.url if opensearch else None,
-        catalog=settings.catalog.name,
-        dense=settings.dense,
-    ).save(building)
+    _manifest(settings, identity, reader.report.good, refused).save(building)
     remove_checkpoint(building)
     replace_folder(building, index)
     return IndexReport(
@@ -200,8 +182,36 @@ def _build(
     )
 
 
-class _Encoding:
-    """The products of a catalog, each stored and encoded before it is passed on."""
+def _start_or_resume(building: Path, identity: JobIdentity) -> int:
+    """Empty the folder, unless an interrupted run of this job left it; products encoded by it."""
+    resumed = encoded_rows(building, identity)
+    if resumed:
+        delete_unfinished(building)
+    else:
+        shutil.rmtree(building, ignore_errors=True)
+        building.mkdir(parents=True)
+    return resumed
+
+
+def _manifest(
+    settings: IndexSettings, identity: JobIdentity, count: int, refused: list[tuple[int, str]]
+) -> IndexManifest:
+    return IndexManifest(
+        engine=settings.engine,
+        count=count,
+        models=identity.models,
+        retriever=settings.retriever,
+        model_folders=settings.model_folders,
+        refused=tuple(position for position, _ in refused),
+        alias=settings.alias,
+        url=settings.opensearch.url if settings.engine == "opensearch" else None,
+        catalog=settings.catalog.name,
+        dense=settings.dense,
+    )
+
+
+class _EncodingStream:
+    """The products of a catalog; each is stored and encoded before it is passed on."""
 
     def __init__(
         self,
@@ -227,8 +237,8 @@ class _Encoding:
         while batch := list(islice(products, self._identity.batch)):
             self._store.add_products(batch)
             done += len(batch)
-            # A checkpoint stands at the end of a batch, so a batch is encoded whole or not at all,
-            # and in the same company: not one bit of it can differ.
+            # A checkpoint is written after whole batches: a resumed job encodes the same batches,
+            # so that its features are equal bit by bit.
             if done > self._encoded:
                 self._encode(batch)
                 self._store.sync()
@@ -247,11 +257,11 @@ def _load(
     products: Iterable[Product],
     vectors: NDArray[np.float32] | None = None,
 ) -> list[tuple[int, str]]:
-    """Load the lexical engine; position and reason of each product that it refused."""
+    """Load the lexical engine; position and reason of each refused product."""
     if settings.engine == "embedded":
         TantivyLexical.build(building / "tantivy", products).close()
         return []
-    # Here, so that the embedded engine needs no client of another.
+    # Imported here: the embedded engine must work without opensearch-py.
     from indexer.bulk import TitleVectors, bulk_load
 
     with_vectors = None if vectors is None else TitleVectors(vectors, settings.knn_engine)

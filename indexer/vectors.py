@@ -1,4 +1,4 @@
-"""Index: title vectors become titles.faiss, the file that dense retrieval maps."""
+"""Index: write title vectors to titles.faiss, the file that dense retrieval maps into memory."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ NUMBERS = ("float32", "float16", "int8")
 
 @dataclass(frozen=True, slots=True)
 class VectorSettings:
-    """How vectors are kept.
+    """How vectors are stored.
 
-    Up to `exact_up_to` products every vector is compared (flat; about 10 ms for 200,000 of 128
-    numbers on one core), beyond it an HNSW graph of `links` edges a node is searched: each vector
-    costs 8 * `links` bytes more, and the file takes longer to write. `numbers` says what a vector
-    is made of: float16 takes half the size, and scores are right to about three digits; int8 a
-    quarter, and to about two. It divides each dimension's own range into 256 steps (TwinBERT's
-    cache divides -1 to 1, of which unit vectors use little).
+    Up to `exact_up_to` products a search compares every vector (flat; about 10 ms for 200,000
+    vectors of 128 dimensions on one core). Above, it searches an HNSW graph with `links` edges per
+    node: 8 * `links` bytes more per vector, and a longer build. `numbers` is the number format:
+    float16 halves the size with scores exact to about three digits; int8 quarters it, to about two
+    digits. int8 divides each dimension's own range into 256 steps (TwinBERT's cache divides -1 to
+    1, of which unit vectors use little).
     """
 
     exact_up_to: int = 200_000
@@ -54,15 +54,15 @@ def write_vectors(
     settings: VectorSettings | None = None,
     threads: int = 1,
 ) -> None:
-    """Write `vectors`, (products, dim), which may be memory-mapped: they are read in chunks.
+    """Write `vectors` (products, dim), read in chunks: they may be memory-mapped.
 
-    The file appears whole or not at all. Raises SettingsError where a vector is not finite.
+    The file is replaced whole or not at all. Raises SettingsError if a vector is not finite.
     """
     settings = settings or VectorSettings()
     index = _empty_index(len(vectors), vectors.shape[1], settings)
     faiss.omp_set_num_threads(threads)
     if settings.numbers == "int8" and len(vectors):
-        # The least and the greatest of each dimension are all that there is to learn.
+        # Training learns only the minimum and maximum of each dimension.
         lows, highs = zip(
             *((chunk.min(axis=0), chunk.max(axis=0)) for chunk in _chunks(vectors, settings.chunk)),
             strict=True,

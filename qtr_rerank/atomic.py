@@ -1,8 +1,8 @@
-"""Write, then rename: a reader meets the old file or folder or the new one, never half of one.
+"""Write, then rename: a reader sees the old file or folder or the new one, never a part of one.
 
-Used by everything that leaves files behind: indexer, training, export, downloads. New content is
-written beside its place, forced to the disk and renamed into place, so a power cut does no harm
-either. A process that is killed leaves a hidden `.NAME.HEX.part` beside the place.
+Used by everything that writes files: indexer, training, export, downloads. New content is written
+beside its place, flushed to the disk and renamed, so that it survives a power cut, too. A killed
+process leaves a hidden `.NAME.HEX.part`.
 """
 
 from __future__ import annotations
@@ -69,10 +69,10 @@ def replacing_folder(place: Path) -> Iterator[Path]:
 
 
 def replace_folder(built: Path, place: Path) -> None:
-    """Rename the folder `built` to `place`; what was at `place` is deleted afterwards.
+    """Rename the folder `built` to `place`; the old folder is deleted afterwards.
 
     Folders cannot be exchanged in one step: a process killed between the two renames leaves the
-    old folder beside `place`, from where `restore_folder` brings it back. One writer at a time.
+    old folder beside `place`, and `restore_folder` renames it back. One writer at a time.
     """
     for file in built.rglob("*"):
         if file.is_file():
@@ -86,19 +86,22 @@ def replace_folder(built: Path, place: Path) -> None:
     except BaseException:
         restore_folder(place)
         raise
-    # A process that has the old files open keeps them until it closes them.
+    # Processes that have the old files open can read them until they close them.
     shutil.rmtree(old, ignore_errors=True)
 
 
 def restore_folder(place: Path) -> None:
-    """Bring `place` back if a killed `replace_folder` moved it aside and put nothing there."""
+    """Restore `place` if `replace_folder` was killed after moving it aside."""
     if not place.exists() and _old(place).exists():
         _old(place).rename(place)
 
 
-def delete_unfinished(folder: Path) -> None:
-    """Delete what killed writers left in `folder`. Only for a folder with no other writer."""
-    for left in folder.glob(f".*{_UNFINISHED}"):
+def delete_unfinished(folder: Path, name: str = "*") -> None:
+    """Delete what killed writers of files or folders called `name` (a glob) left in `folder`.
+
+    Only for a process that is the one writer of these names.
+    """
+    for left in folder.glob(f".{name}.*{_UNFINISHED}"):
         if left.is_dir():
             shutil.rmtree(left)
         else:

@@ -24,7 +24,7 @@ from qtr_rerank.environment import OpenSearchSettings, Settings
 from qtr_rerank.errors import QtrError
 from qtr_rerank.retrieve.client_opensearch import connect, engine_errors
 
-# Its assertions are shown with their values, as those of the modules named test_*.
+# Show its assertions with their values, as pytest does for modules named test_*.
 pytest.register_assert_rewrite("tests.lexical_contract")
 
 
@@ -61,9 +61,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Skip tests of OpenSearch, with what is missing, where no node can run; fail them in CI.
+    """Skip tests of OpenSearch if no node can run here, and name what is missing; fail in CI.
 
-    In a hook, not in the fixtures: pytest then says it in one line for all of them.
+    In a hook instead of the fixtures, so that pytest reports all of them in one line.
     """
     if item.get_closest_marker("opensearch") is None:
         return
@@ -79,7 +79,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 @pytest.fixture(scope="session")
 def node_tools() -> None:
-    """For tests that start nodes of their own: they are skipped where that cannot be done."""
+    """For tests that start nodes of their own: they are skipped if that is not possible."""
 
 
 @pytest.fixture(scope="session")
@@ -107,13 +107,13 @@ def _fault_of(named: OpenSearchSettings) -> str:
 
 @pytest.fixture(scope="session")
 def opensearch_url(opensearch_settings: OpenSearchSettings) -> str:
-    """Where the session's node answers."""
+    """The address of the session's node."""
     return opensearch_settings.url
 
 
 @pytest.fixture(scope="session")
 def encoder(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A BERT of 30 k tokens and 32 dimensions, untrained: the shapes of a real one."""
+    """An untrained BERT with 30,000 tokens and 32 dimensions, in the files of a real one."""
     torch = pytest.importorskip("torch", reason="training needs: pip install 'qtr-rerank[train]'")
     transformers = pytest.importorskip("transformers")
     folder = tmp_path_factory.mktemp("encoder")

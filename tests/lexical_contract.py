@@ -1,4 +1,4 @@
-"""What every lexical index must do. Each engine's test module subclasses `LexicalContract`.
+"""The contract of lexical indices. Each engine's test module subclasses `LexicalContract`.
 
 class TestTantivy(LexicalContract):
     @pytest.fixture
@@ -61,11 +61,11 @@ SHOP = (
 
 
 class LexicalContract:
-    """The behaviours; a subclass gives the fixture `build`."""
+    """The tests; a subclass defines the fixture `build`."""
 
     @pytest.fixture
     def build(self) -> Build:
-        raise NotImplementedError("give the fixture 'build' in the subclass")
+        raise NotImplementedError("define the fixture 'build' in the subclass")
 
     @pytest.fixture
     def shop(self, build: Build) -> LexicalIndex:
@@ -99,7 +99,7 @@ class LexicalContract:
         assert hits
         assert hits[0].id == first
 
-    def test_a_false_attribute_is_not_found_by_its_name(self, shop: LexicalIndex) -> None:
+    def test_false_attribute_does_not_match(self, shop: LexicalIndex) -> None:
         assert [hit.id for hit in shop.search("waterproof", 10)] == ["shoe-blue"]
 
     @pytest.mark.parametrize(
@@ -132,16 +132,16 @@ class LexicalContract:
     @pytest.mark.parametrize(
         "query", ["*", "kett*", "ket~5", "id:kettle", "[a TO z]", "NOT kettles_", "/k.*/"]
     )
-    def test_operators_do_nothing(self, shop: LexicalIndex, query: str) -> None:
-        # Read as operators, each of these would find the kettle through something but its word.
+    def test_operators_have_no_effect(self, shop: LexicalIndex, query: str) -> None:
+        # As operators, each of these would find the kettle without its word.
         found = [hit.id for hit in shop.search(query, 10)]
         assert ("kettle" in found) == ("kettle" in query)
 
     @pytest.mark.parametrize("query", ["", "   ", "\n\t", "!?", "---", '""', "\u3000", "\ud800"])
-    def test_a_query_without_words_finds_nothing(self, shop: LexicalIndex, query: str) -> None:
+    def test_query_without_words_has_no_hits(self, shop: LexicalIndex, query: str) -> None:
         assert shop.search(query, 10) == []
 
-    def test_unknown_words_find_nothing(self, shop: LexicalIndex) -> None:
+    def test_unknown_words_have_no_hits(self, shop: LexicalIndex) -> None:
         assert shop.search("zxqwv", 10) == []
 
     @pytest.mark.parametrize(
@@ -154,14 +154,14 @@ class LexicalContract:
             pytest.param("kettle " * 5_000, id="one word 5,000 times"),
         ],
     )
-    def test_a_very_long_query_is_no_fault(self, shop: LexicalIndex, query: str) -> None:
+    def test_very_long_query_is_accepted(self, shop: LexicalIndex, query: str) -> None:
         assert isinstance(shop.search(query, 10), list)
 
-    def test_a_long_query_is_searched_by_its_beginning(self, shop: LexicalIndex) -> None:
+    def test_long_query_is_cut(self, shop: LexicalIndex) -> None:
         query = "kettle " + " ".join(f"word{n}" for n in range(10_000))
         assert [hit.id for hit in shop.search(query, 10)] == ["kettle"]
 
-    def test_scores_fall_and_ranks_count_from_one(self, shop: LexicalIndex) -> None:
+    def test_scores_descend_and_ranks_start_at_one(self, shop: LexicalIndex) -> None:
         hits = shop.search("hp notebook bag 17 inch shoes", 10)
         assert len(hits) >= 3
         assert [hit.rank for hit in hits] == list(range(1, len(hits) + 1))
@@ -170,22 +170,22 @@ class LexicalContract:
         assert all(type(hit.score) is float and hit.score > 0 for hit in hits)
 
     @pytest.mark.parametrize("k", [1, 2, 5])
-    def test_k_cuts_the_same_order(self, shop: LexicalIndex, k: int) -> None:
+    def test_k_truncates_the_same_order(self, shop: LexicalIndex, k: int) -> None:
         query = "hp notebook bag 17 inch shoes"
         everything = shop.search(query, 100)
         assert shop.search(query, k) == everything[:k]
 
-    def test_k_zero_finds_nothing(self, shop: LexicalIndex) -> None:
+    def test_k_zero_has_no_hits(self, shop: LexicalIndex) -> None:
         assert shop.search("kettle", 0) == []
 
-    def test_k_may_be_far_above_the_catalog(self, shop: LexicalIndex) -> None:
+    def test_k_may_exceed_the_catalog(self, shop: LexicalIndex) -> None:
         assert [hit.id for hit in shop.search("kettle", 1_000_000)] == ["kettle"]
 
     def test_ties_are_ordered_by_id(self, build: Build) -> None:
         ids = ["b", "a", "10", "9", "Z", "ä", "a-1"]
         index = build([Product(id=id, title="same blue mug") for id in ids])
         assert [hit.id for hit in index.search("mug", 10)] == sorted(ids)
-        # The cut falls inside the tie, and still by id.
+        # Truncation within the tie is by id, too.
         assert [hit.id for hit in index.search("mug", 3)] == sorted(ids)[:3]
 
     FILTERED: ClassVar = [
@@ -200,8 +200,8 @@ class LexicalContract:
         pytest.param(
             Filters(brands=("Nordvik",), categories=("Bags",)), set(), id="brand and category"
         ),
-        pytest.param(Filters(price_min=89.5), {"shoe-red", "shoe-blue"}, id="lowest is included"),
-        pytest.param(Filters(price_max=89.5), {"shoe-red", "laptop-bag"}, id="highest is included"),
+        pytest.param(Filters(price_min=89.5), {"shoe-red", "shoe-blue"}, id="minimum is included"),
+        pytest.param(Filters(price_max=89.5), {"shoe-red", "laptop-bag"}, id="maximum is included"),
         pytest.param(Filters(price_min=25.01, price_max=119.99), {"shoe-red"}, id="range"),
         pytest.param(Filters(price_min=500, price_max=1), set(), id="empty range"),
     ]
@@ -211,19 +211,18 @@ class LexicalContract:
         found = {hit.id for hit in shop.search("shoes bag", 10, filters)}
         assert found == expected
 
-    def test_an_unknown_price_is_outside_every_range(self, shop: LexicalIndex) -> None:
+    def test_unknown_price_is_outside_every_range(self, shop: LexicalIndex) -> None:
         assert shop.search("green tea", 10)
         assert shop.search("green tea", 10, Filters(price_min=0)) == []
         assert shop.search("green tea", 10, Filters(price_max=1e9)) == []
 
-    def test_filters_do_not_move_scores(self, shop: LexicalIndex) -> None:
+    def test_filters_do_not_change_scores(self, shop: LexicalIndex) -> None:
         free = {hit.id: hit.score for hit in shop.search("running shoes", 10)}
         for hit in shop.search("running shoes", 10, Filters(categories=("Shoes",))):
             assert hit.score == pytest.approx(free[hit.id])
 
-    def test_products_come_back_unchanged_in_the_order_asked(self, shop: LexicalIndex) -> None:
-        asked = [product.id for product in reversed(SHOP)]
-        fetched = shop.products(asked)
+    def test_products_are_returned_unchanged_in_the_order_of_ids(self, shop: LexicalIndex) -> None:
+        fetched = shop.products([product.id for product in reversed(SHOP)])
         assert [product.to_dict() for product in fetched] == [
             product.to_dict() for product in reversed(SHOP)
         ]
@@ -234,18 +233,18 @@ class LexicalContract:
         assert type(product.attributes["size"]) is float
         assert type(product.price) is float
 
-    def test_the_same_id_may_be_asked_twice(self, shop: LexicalIndex) -> None:
+    def test_ids_may_repeat(self, shop: LexicalIndex) -> None:
         assert [p.id for p in shop.products(["tea", "tea"])] == ["tea", "tea"]
 
-    def test_no_ids_no_products(self, shop: LexicalIndex) -> None:
+    def test_no_ids_give_no_products(self, shop: LexicalIndex) -> None:
         assert shop.products([]) == []
 
     @pytest.mark.parametrize("unknown", ["nowhere", "", "x" * 1_000, "TEA", "tea "])
-    def test_the_first_unknown_id_is_named(self, shop: LexicalIndex, unknown: str) -> None:
+    def test_first_unknown_id_is_named(self, shop: LexicalIndex, unknown: str) -> None:
         with pytest.raises(UnknownIdError, match=f"'{unknown}'"):
             shop.products(["tea", unknown, "elsewhere"])
 
-    def test_odd_ids_and_fields_are_kept(self, build: Build) -> None:
+    def test_unusual_ids_and_fields_are_kept(self, build: Build) -> None:
         odd = [
             Product(id="a/b c?d=1#e%20", title="odd mug", extra={"a.b": 1, "": "empty name"}),
             Product(id="ü" * 60, title="odd mug", attributes={"a.b": "dot", "a": 1}),
@@ -259,6 +258,6 @@ class LexicalContract:
     def test_length_is_the_number_of_products(self, shop: LexicalIndex) -> None:
         assert len(shop) == len(SHOP)
 
-    def test_close_twice_is_no_fault(self, shop: LexicalIndex) -> None:
+    def test_close_may_be_called_twice(self, shop: LexicalIndex) -> None:
         shop.close()
         shop.close()

@@ -1,7 +1,8 @@
-"""Artifacts describe and check themselves."""
+"""Artifacts: the shipped ones, and the checks on loading one."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -28,7 +29,7 @@ def test_shipped_artifacts_stay_under_40_megabytes() -> None:
 
 
 @pytest.mark.parametrize("name", SHIPPED_MODELS)
-def test_a_shipped_artifact_is_whole_and_has_a_card(name: str) -> None:
+def test_a_shipped_artifact_loads_and_has_a_model_card(name: str) -> None:
     artifact = Artifact.load(name)
     card = (artifact.path / "README.md").read_text()
     assert artifact.config.name == name
@@ -37,7 +38,7 @@ def test_a_shipped_artifact_is_whole_and_has_a_card(name: str) -> None:
 
 
 @pytest.mark.parametrize("file", ["title.onnx", "config.json", "tokenizer.json", "weights.bin"])
-def test_an_altered_byte_is_noticed(copy: Path, file: str) -> None:
+def test_an_altered_byte_is_detected(copy: Path, file: str) -> None:
     content = bytearray((copy / file).read_bytes())
     content[len(content) // 2] ^= 1
     (copy / file).write_bytes(content)
@@ -46,33 +47,31 @@ def test_an_altered_byte_is_noticed(copy: Path, file: str) -> None:
 
 
 @pytest.mark.parametrize("file", ["score.onnx", "SHA256SUMS"])
-def test_a_missing_file_is_named(copy: Path, file: str) -> None:
+def test_a_missing_file_is_an_error(copy: Path, file: str) -> None:
     (copy / file).unlink()
     with pytest.raises(ArtifactError, match=f"{file} is missing"):
         Artifact.load(copy)
 
 
-def test_another_schema_names_both_versions(copy: Path) -> None:
+def test_an_error_about_the_schema_names_both_versions(copy: Path) -> None:
     artifact = Artifact.load(copy)
     config = json.loads((copy / "config.json").read_text())
     (copy / "config.json").write_text(json.dumps(config | {"schema": 2}))
     sums = (copy / "SHA256SUMS").read_text().splitlines()
     kept = [line for line in sums if not line.endswith("config.json")]
     (copy / "SHA256SUMS").unlink()
-    import hashlib
-
     digest = hashlib.sha256((copy / "config.json").read_bytes()).hexdigest()
     (copy / "SHA256SUMS").write_text("\n".join([*kept, f"{digest}  config.json"]) + "\n")
     with pytest.raises(ArtifactError, match="schema 2, this version reads 1"):
         Artifact.load(artifact.path)
 
 
-def test_an_unknown_name_lists_the_known_ones() -> None:
+def test_an_error_about_an_unknown_name_lists_the_known_names() -> None:
     with pytest.raises(ArtifactError, match=r"'bert-lstm'.*bert-bilstm.*bert2dnn.*match.*twin"):
         Artifact.load("bert-lstm")
 
 
-def test_the_fingerprint_follows_what_scores_and_not_the_card(copy: Path) -> None:
+def test_the_fingerprint_depends_on_the_calibration_but_not_on_the_card(copy: Path) -> None:
     artifact = Artifact.seal(copy, Artifact.load(copy).config)
     (copy / "README.md").write_text("another card\n")
     with_card = Artifact.seal(copy, artifact.config)
@@ -81,12 +80,12 @@ def test_the_fingerprint_follows_what_scores_and_not_the_card(copy: Path) -> Non
     assert recalibrated.fingerprint != artifact.fingerprint
 
 
-def test_a_models_folder_goes_before_the_package(copy: Path) -> None:
+def test_a_models_folder_takes_precedence_over_the_package(copy: Path) -> None:
     assert Artifact.load("bert2dnn", models_dir=copy.parent).path == copy
 
 
 @pytest.mark.parametrize("scale", [0.0, -1.0, float("nan")])
-def test_a_calibration_that_would_turn_the_order_is_refused(scale: float) -> None:
+def test_a_calibration_that_would_change_the_order_is_an_error(scale: float) -> None:
     with pytest.raises(ArtifactError, match="expected above 0"):
         Calibration(scale=scale)
 

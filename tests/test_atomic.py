@@ -159,5 +159,7 @@ def test_leftovers_of_killed_writers_are_deleted_and_nothing_else(tmp_path: Path
     folder_with(with_folder.__enter__() / "inner", "half")
     for name in ("file", "mine.part", ".hidden"):
         (tmp_path / name).write_text("kept")
+    delete_unfinished(tmp_path, "place")
+    assert len(names(tmp_path)) == 4
     delete_unfinished(tmp_path)
     assert names(tmp_path) == [".hidden", "file", "mine.part"]

@@ -1,9 +1,9 @@
-"""Variations of pairs for distillation, and settings given on the command line."""
+"""Augmented pairs for distillation, and settings given on the command line (`--set`)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 import pytest
 from hypothesis import given
@@ -20,27 +20,27 @@ PAIRS = st.lists(st.tuples(WORDS.map(" ".join), WORDS.map(" ".join)), min_size=1
 
 @given(PAIRS, st.integers(1, 3))
 def test_variations_are_new_and_never_empty(pairs: list[tuple[str, str]], per_pair: int) -> None:
-    made = list(augment(pairs, AugmentSettings(per_pair=per_pair)))
-    texts = [(one.query, one.title) for one in made]
+    varied = list(augment(pairs, AugmentSettings(per_pair=per_pair)))
+    texts = [(pair.query, pair.title) for pair in varied]
     assert len(set(texts)) == len(texts) <= per_pair * len(pairs)
     assert not set(texts) & set(pairs)
-    assert all(one.query and one.title for one in made)
-    assert all(one.clean_query == one.query for one in made)
+    assert all(pair.query and pair.title for pair in varied)
+    assert all(pair.clean_query == pair.query for pair in varied)
 
 
 @given(PAIRS)
-def test_the_same_seed_gives_the_same_variations(pairs: list[tuple[str, str]]) -> None:
+def test_variations_depend_only_on_the_seed(pairs: list[tuple[str, str]]) -> None:
     assert list(augment(pairs, AugmentSettings())) == list(augment(pairs, AugmentSettings()))
 
 
 @given(PAIRS)
-def test_masking_only_takes_words_away_in_order(pairs: list[tuple[str, str]]) -> None:
+def test_masking_removes_words_and_keeps_their_order(pairs: list[tuple[str, str]]) -> None:
     only = AugmentSettings(swap=0, ngram=0, cross=0, word_rate=0.5)
-    for one in augment(pairs, only):
-        assert one.source == "mask"
+    for pair in augment(pairs, only):
+        assert pair.source == "mask"
         assert any(
-            _subsequence(one.query.split(), query.split())
-            and _subsequence(one.title.split(), title.split())
+            _subsequence(pair.query.split(), query.split())
+            and _subsequence(pair.title.split(), title.split())
             for query, title in pairs
         )
 
@@ -48,8 +48,8 @@ def test_masking_only_takes_words_away_in_order(pairs: list[tuple[str, str]]) ->
 def test_cross_pairing_gives_a_query_the_title_of_another() -> None:
     pairs = [("lamp", "red lamp"), ("hose", "garden hose")]
     only = AugmentSettings(per_pair=8, mask=0, swap=0, ngram=0)
-    made = {(one.query, one.title) for one in augment(pairs, only)}
-    assert made == {("lamp", "garden hose"), ("hose", "red lamp")}
+    varied = {(pair.query, pair.title) for pair in augment(pairs, only)}
+    assert varied == {("lamp", "garden hose"), ("hose", "red lamp")}
 
 
 def _subsequence(part: list[str], whole: list[str]) -> bool:
@@ -66,7 +66,7 @@ def _subsequence(part: list[str], whole: list[str]) -> bool:
         {"word_rate": 0},
     ],
 )
-def test_settings_that_make_no_sense_are_refused(wrong: dict[str, Any]) -> None:
+def test_impossible_settings_are_errors(wrong: dict[str, float]) -> None:
     with pytest.raises(SettingsError, match="expected"):
         AugmentSettings(**wrong)
 
@@ -99,7 +99,7 @@ class _Outer:
         ("limit=none", _Outer()),
     ],
 )
-def test_a_field_is_set_by_its_type(assignment: str, expected: _Outer) -> None:
+def test_a_value_is_parsed_by_the_type_of_its_field(assignment: str, expected: _Outer) -> None:
     assert with_overrides(_Outer(), [assignment]) == expected
 
 
@@ -116,6 +116,6 @@ def test_a_field_is_set_by_its_type(assignment: str, expected: _Outer) -> None:
         ("flag=1", "'1' is not a valid bool"),
     ],
 )
-def test_what_cannot_be_set_is_named(assignment: str, message: str) -> None:
+def test_an_assignment_that_does_not_fit_is_an_error(assignment: str, message: str) -> None:
     with pytest.raises(SettingsError, match=message):
         with_overrides(_Outer(), [assignment])

@@ -1,6 +1,6 @@
-"""docker-compose.yml without Docker: its schema, and each container's command by hand, in order.
+"""docker-compose.yml without Docker: its schema, and each container's command, in order.
 
-What only an engine can show (the image's build, the network between containers) is not seen here.
+The image's build and the network between containers need Docker, and are not tested here.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def test_compose_file_follows_its_schema() -> None:
     assert schema_fault("vendor.compose-spec", ROOT / "docker-compose.yml") == ""
 
 
-def test_each_service_waits_for_what_it_needs() -> None:
+def test_services_start_in_order_of_their_dependencies() -> None:
     for name, service in SERVICES.items():
         for needed, how in service.get("depends_on", {}).items():
             assert needed in SERVICES, name
@@ -45,13 +45,13 @@ def test_each_service_waits_for_what_it_needs() -> None:
     assert _order() == ["opensearch", "catalog", "indexer", "rerank", "wiring", "demo"]
 
 
-def test_only_loopback_is_published() -> None:
+def test_ports_are_published_on_loopback_only() -> None:
     published = [port for service in SERVICES.values() for port in service.get("ports", ())]
     assert published
     assert all(port.startswith("127.0.0.1:") for port in published)
 
 
-def test_the_image_runs_without_root_and_without_torch() -> None:
+def test_image_runs_without_root_and_without_torch() -> None:
     lines = DOCKERFILE.splitlines()
     assert lines.index("USER 10001") < max(
         n for n, line in enumerate(lines) if line.startswith("CMD")
@@ -64,7 +64,7 @@ def test_the_image_runs_without_root_and_without_torch() -> None:
 
 
 def _order() -> list[str]:
-    """Services in the order that they can start in."""
+    """Services in an order in which they can start."""
     started: list[str] = []
     while len(started) < len(SERVICES):
         ready = [
@@ -77,12 +77,12 @@ def _order() -> list[str]:
     return started
 
 
-def test_the_containers_commands_work_in_their_order(
+def test_commands_of_the_containers_work_in_order(
     opensearch_settings: OpenSearchSettings, tmp_path: Path
 ) -> None:
     env = os.environ | {"OPENSEARCH_URL": opensearch_settings.url, "PYTHONPATH": str(ROOT)}
     ports: dict[str, str] = {}
-    # The node may be somebody's: a name that nobody else has, in place of the file's.
+    # The node may hold other data: a unique name replaces the alias of the file.
     alias = f"qtr-test-{uuid4().hex}"
     with ExitStack() as running, closing(connect(opensearch_settings)) as client:
         running.callback(_clean, client, alias, env)
@@ -112,7 +112,7 @@ def test_the_containers_commands_work_in_their_order(
             assert f"{path}'" in " ".join(
                 SERVICES[service].get("healthcheck", {}).get("test", [DOCKERFILE])
             )
-        # The pipeline is the index's default, and reranks by stored titles.
+        # The pipeline is the index's default and reranks by stored features.
         body = {
             "query": {"match": {"title": "kettle"}},
             "ext": {"rerank": {"query_context": {"query_text": "2 l kettle"}}},
@@ -124,7 +124,7 @@ def test_the_containers_commands_work_in_their_order(
 
 @contextmanager
 def _serving(command: list[str], env: dict[str, str], lines: int = 1) -> Iterator[str]:
-    """The last of the first lines that a server prints: its address."""
+    """Run a server; yield its address, the last of the first `lines` that it prints."""
     with subprocess.Popen(
         command, env=env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     ) as process:
@@ -149,10 +149,10 @@ def _clean(client: Any, alias: str, env: dict[str, str]) -> None:
         client.indices.delete(index=index)
 
 
-def test_the_demo_over_opensearch_loads_the_catalog_and_names_its_engine(
+def test_demo_on_opensearch_loads_the_catalog_and_names_its_engine(
     opensearch_settings: OpenSearchSettings, tmp_path: Path
 ) -> None:
-    """What `make demo ENGINE=opensearch` runs, over a node that is there."""
+    """The command of `make demo ENGINE=opensearch`, with a node that is running."""
     products = small_catalog(100)
     catalog = write_catalog(tmp_path / "catalog.jsonl", products)
     command = [sys.executable, "-m", "demo.on_opensearch", "--port", "0"]

@@ -1,4 +1,4 @@
-"""What every dense index must do: the same contract over FAISS in process and OpenSearch's k-NN."""
+"""The contract of dense indices, for FAISS in process and OpenSearch's k-NN."""
 
 from __future__ import annotations
 
@@ -91,13 +91,13 @@ def _nearest(query: NDArray[np.float32], k: int, passes: Any) -> list[int]:
         ),
     ],
 )
-def test_the_nearest_that_pass_the_filters_come_best_first(
+def test_nearest_that_pass_the_filters_are_in_order_of_score(
     dense: DenseIndex, k: int, filters: Filters | None, passes: Any
 ) -> None:
     for place in (0, 7, 4):
         found = list(dense.search(VECTORS[place], k, filters))
         expected = _nearest(VECTORS[place], k, passes)
-        # A graph finds nearly all of them.
+        # A graph search is approximate.
         shared = len({position for position, _ in found} & set(expected))
         assert len(found) == len(expected)
         assert shared >= 0.95 * len(expected)
@@ -111,7 +111,7 @@ def test_equal_vectors_are_ordered_by_position(dense: DenseIndex) -> None:
     assert [position for position, _ in dense.search(VECTORS[4], 2)] == [3, 4]
 
 
-def test_the_edges_of_k(dense: DenseIndex) -> None:
+def test_limits_of_k(dense: DenseIndex) -> None:
     assert list(dense.search(VECTORS[0], 0)) == []
     assert len(dense.search(VECTORS[0], 5 * COUNT)) == COUNT
     assert list(dense.search(VECTORS[0], 5, Filters(brands=("nobody",)))) == []
@@ -119,7 +119,7 @@ def test_the_edges_of_k(dense: DenseIndex) -> None:
     assert len(dense) == COUNT
 
 
-def test_a_product_may_miss_one_of_the_filtered_fields(dense: DenseIndex) -> None:
+def test_product_may_fail_one_of_the_filtered_fields(dense: DenseIndex) -> None:
     filters = Filters(brands=("Boreal",), price_min=1.0)
     found = {position for position, _ in dense.search(VECTORS[0], COUNT, filters, misses=1)}
     either = {n for n, p in enumerate(PRODUCTS) if p.brand == "Boreal" or p.price is not None}
@@ -127,10 +127,10 @@ def test_a_product_may_miss_one_of_the_filtered_fields(dense: DenseIndex) -> Non
     assert len(found) >= 0.95 * len(either)
 
 
-def test_a_catalog_keeps_its_vectors_in_the_cluster(
+def test_search_with_vectors_in_the_cluster_is_the_same(
     opensearch_settings: OpenSearchSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The whole search is the same, and so are its filters; there is no titles.faiss."""
+    """With filters, too; and there is no titles.faiss."""
     monkeypatch.setenv("OPENSEARCH_URL", opensearch_settings.url)
     catalog = write_catalog(tmp_path / "catalog.jsonl", small_catalog(200))
     aliases = {where: f"qtr-test-{uuid4().hex}" for where in ("faiss", "opensearch")}
@@ -161,7 +161,7 @@ def test_a_catalog_keeps_its_vectors_in_the_cluster(
             client.indices.delete(index=f"{alias}-*")
 
 
-def test_products_without_vectors_are_told_apart(
+def test_products_without_vectors_are_explained(
     opensearch_settings: OpenSearchSettings,
 ) -> None:
     alias = f"qtr-test-{uuid4().hex}"
@@ -172,6 +172,6 @@ def test_products_without_vectors_are_told_apart(
         client.indices.delete(index=f"{alias}-*")
 
 
-def test_vectors_go_where_the_products_are(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="only where the products are"):
+def test_vectors_in_opensearch_need_products_in_opensearch(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="needs --engine opensearch"):
         IndexSettings(tmp_path / "c.csv", tmp_path / "i", dense="opensearch")

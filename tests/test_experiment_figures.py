@@ -19,16 +19,16 @@ from qtr_rerank.runtime.scorer import Scorer
 from tests.small_index import small_catalog
 
 PRODUCTS = small_catalog(60)
-# A title asked for, and the place of a judged one: itself, and another.
+# Pairs of a title used as a query and a judged title: itself, and another.
 PAIRS = [(place, other) for place in range(0, 60, 3) for other in (place, (place + 7) % 60)]
-# Any words will do that fall on the development side.
+# Any words on the development side of the split will do.
 DEVELOPMENT = [product.title for product in PRODUCTS if split_of(product.title) == "dev"][:4]
-WITHOUT_ANSWER = next(name for name in map(str, range(1000)) if split_of(name) == "dev")
+UNANSWERED = next(name for name in map(str, range(1000)) if split_of(name) == "dev")
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """icecat/ and homedepot/ as they lie in QTR_DATA_DIR, of the sample shop's products."""
+    """icecat/ and homedepot/ as in QTR_DATA_DIR, with products of the sample shop."""
     folder = tmp_path_factory.mktemp("data")
     (folder / "icecat").mkdir()
     rows = ({"id": product.id, "title": product.title} for product in PRODUCTS)
@@ -38,7 +38,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ["query", "docid", "rating"],
         (
             (query, product.id, 3 if product.title == query else 0)
-            for query in [*DEVELOPMENT, WITHOUT_ANSWER]
+            for query in [*DEVELOPMENT, UNANSWERED]
             for product in PRODUCTS
         ),
     )
@@ -63,33 +63,33 @@ def _write(path: Path, header: list[str], rows: Iterable[Iterable[object]]) -> N
         csv.writer(file).writerows([header, *rows])
 
 
-def _ran(command: Any, out: Path, *words: object) -> Any:
+def _report(command: Any, out: Path, *words: object) -> Any:
     result = CliRunner().invoke(command, [*map(str, words), "-o", str(out)])
     assert result.exit_code == 0, result.output
     return json.loads(out.read_text())
 
 
-def test_icecat_and_the_cascade_measure_the_same_search(data: Path, tmp_path: Path) -> None:
-    report = _ran(icecat.main, tmp_path / "icecat.json", data / "icecat", "--work", tmp_path)
+def test_icecat_and_cascade_measure_the_same_search(data: Path, tmp_path: Path) -> None:
+    report = _report(icecat.main, tmp_path / "icecat.json", data / "icecat", "--work", tmp_path)
     assert report["queries"] == len(DEVELOPMENT) + 1
-    found = report["full catalog"]["reranked"]
-    # Each title is asked for in its own words; the query without an answer is left out.
-    assert found["R@100"] == 1.0
-    assert found["RR@10"] == 1.0
+    reranked = report["full catalog"]["reranked"]
+    # Each query is a title's own words; the query without a relevant product is left out.
+    assert reranked["R@100"] == 1.0
+    assert reranked["RR@10"] == 1.0
     assert report["judged lists"]["match"]["nDCG@10"] == 1.0
-    (compared,) = _ran(
+    (compared,) = _report(
         cascade.main, tmp_path / "cascade.json", tmp_path / "index", tmp_path / "qrels.csv"
     )
     assert len(compared) == 1 + len(cascade.cascades())
     (shipped,) = (figures for name, figures in compared.items() if name.endswith("as shipped"))
-    assert shipped == found
+    assert shipped == reranked
     assert compared["retrieval alone"] == report["full catalog"]["lexical + dense"]
 
 
-def test_the_cascade_is_told_what_it_lacks(tmp_path: Path) -> None:
+def test_cascade_names_missing_arguments(tmp_path: Path) -> None:
     result = CliRunner().invoke(cascade.main, [str(tmp_path)])
     assert result.exit_code == 2
-    assert "1 paths; give an index and its judgments, in pairs" in result.output
+    assert "1 paths; expected pairs of an index and its judgments" in result.output
     result = CliRunner().invoke(cascade.main, [str(tmp_path), str(tmp_path)])
     assert result.exit_code == 1
     assert result.output.startswith("Error: ")
@@ -97,7 +97,7 @@ def test_the_cascade_is_told_what_it_lacks(tmp_path: Path) -> None:
 
 
 def test_zero_shot_measures_every_shipped_model_on_all_pairs(data: Path, tmp_path: Path) -> None:
-    report = _ran(
+    report = _report(
         zero_shot.main, tmp_path / "zero.json", "--data", data, "--work", tmp_path / "work"
     )
     assert (report["pairs"], report["queries"]) == (40, 20)

@@ -1,4 +1,4 @@
-"""The SST-2 experiment on invented sentences: preparation, an empty query all the way, the page."""
+"""The SST-2 experiment on invented sentences: preparation, empty queries, the page."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-torch = pytest.importorskip("torch", reason="training needs: pip install 'qtr-rerank[train]'")
-transformers = pytest.importorskip("transformers")
+pytest.importorskip("torch", reason="training needs: pip install 'qtr-rerank[train]'")
+pytest.importorskip("transformers")
 pytest.importorskip("matplotlib", reason="plots need: pip install 'qtr-rerank[experiments]'")
 
-from experiments import sst2_page, sst2_plots  # noqa: E402
-from experiments.sst2 import STUDENTS, Sst2Settings, Student, interval, run  # noqa: E402
-from experiments.sst2_data import (  # noqa: E402
+from experiments import sst2_page, sst2_plots
+from experiments.sst2 import STUDENTS, Sst2Settings, Student, interval, run
+from experiments.sst2_data import (
     as_sst2_writes,
     prepare,
     read_sst2,
@@ -31,17 +31,17 @@ from experiments.sst2_data import (  # noqa: E402
     sentence_table,
     transfer_sentences,
 )
-from experiments.tables import END  # noqa: E402
-from qtr_rerank.artifact import SHIPPED  # noqa: E402
-from qtr_rerank.data.training_pairs import read_table, texts, with_column, write_table  # noqa: E402
-from qtr_rerank.errors import DataError  # noqa: E402
-from qtr_rerank.export.to_onnx import export_student  # noqa: E402
-from qtr_rerank.runtime.scorer import Scorer  # noqa: E402
-from qtr_rerank.students.bert2dnn import Bert2DnnSettings  # noqa: E402
-from qtr_rerank.students.bert_bilstm import BertBiLstmSettings  # noqa: E402
-from qtr_rerank.students.configurations import DistillSettings  # noqa: E402
-from qtr_rerank.students.distill import distill  # noqa: E402
-from qtr_rerank.students.twin import TwinSettings  # noqa: E402
+from experiments.tables import END
+from qtr_rerank.data.training_pairs import read_table, texts, with_column, write_table
+from qtr_rerank.errors import DataError
+from qtr_rerank.export.to_onnx import export_student
+from qtr_rerank.runtime.scorer import Scorer
+from qtr_rerank.students.bert2dnn import Bert2DnnSettings
+from qtr_rerank.students.bert_bilstm import BertBiLstmSettings
+from qtr_rerank.students.configurations import DistillSettings
+from qtr_rerank.students.distill import distill
+from qtr_rerank.students.twin import TwinSettings
+from tests.tiny_encoder import untrained_encoder
 
 GOOD, BAD = ["fine", "great", "lovely", "moving"], ["dull", "awful", "tedious", "silly"]
 THINGS = ["film", "plot", "score", "cast", "story", "ending", "scene", "script"]
@@ -54,18 +54,18 @@ SMALL = {
 
 
 def _sentences(count: int, seed: int) -> tuple[list[str], list[int]]:
-    chance = np.random.default_rng(seed)
-    labels = chance.integers(0, 2, count)
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, 2, count)
     return [
-        f"a {chance.choice(GOOD if label else BAD)} {chance.choice(THINGS)} and "
-        f"{chance.choice(THINGS)} number {place}"
+        f"a {rng.choice(GOOD if label else BAD)} {rng.choice(THINGS)} and "
+        f"{rng.choice(THINGS)} number {place}"
         for place, label in enumerate(labels)
     ], [int(label) for label in labels]
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """sst2/ and imdb/ as they lie in QTR_DATA_DIR, small."""
+    """sst2/ and imdb/ as in QTR_DATA_DIR, small."""
     folder = tmp_path_factory.mktemp("data")
     (folder / "sst2").mkdir()
     (folder / "imdb").mkdir()
@@ -84,22 +84,14 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def encoder(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A BERT of 30 k tokens and one layer, untrained; as wide as the students' tables."""
-    folder = tmp_path_factory.mktemp("encoder")
-    config = transformers.BertConfig(
-        hidden_size=128, num_hidden_layers=1, num_attention_heads=2, intermediate_size=64
+    """An untrained one-layer BERT with 30 k tokens, as wide as the students' tables."""
+    return untrained_encoder(
+        tmp_path_factory.mktemp("encoder"),
+        hidden_size=128,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=64,
     )
-    torch.manual_seed(0)
-    transformers.BertModel(config).save_pretrained(folder)
-    shutil.copyfile(SHIPPED / "twin" / "tokenizer.json", folder / "tokenizer.json")
-    transformers.PreTrainedTokenizerFast(
-        tokenizer_file=str(folder / "tokenizer.json"),
-        pad_token="[PAD]",
-        cls_token="[CLS]",
-        sep_token="[SEP]",
-        unk_token="[UNK]",
-    ).save_pretrained(folder)
-    return str(folder)
 
 
 @pytest.mark.parametrize(
@@ -114,21 +106,21 @@ def encoder(tmp_path_factory: pytest.TempPathFactory) -> str:
         ("", []),
     ],
 )
-def test_a_review_is_cut_into_sentences_as_sst2_writes_them(
+def test_review_is_cut_into_sentences_in_the_format_of_sst2(
     review: str, sentences: list[str]
 ) -> None:
     assert list(review_sentences(review)) == sentences
 
 
 @given(st.text(max_size=80))
-def test_writing_as_sst2_does_keeps_words_and_is_lower_case(text: str) -> None:
+def test_sst2_format_keeps_words_and_is_lower_case(text: str) -> None:
     written = as_sst2_writes(text)
     assert written == " ".join(written.split())
     kept = "".join(c for c in text.lower() if c.isascii() and c.isalnum())
     assert "".join(c for c in written if c.isascii() and c.isalnum()) == kept
 
 
-def test_each_sentence_of_the_transfer_set_stands_once() -> None:
+def test_transfer_set_has_each_sentence_once() -> None:
     reviews = ["A fine film. A dull plot here.", "A FINE FILM. A new one!"]
     assert transfer_sentences(reviews) == ["a fine film .", "a dull plot here .", "a new one !"]
 
@@ -148,13 +140,13 @@ def test_prepared_tables_are_pairs_with_an_empty_query(data: Path, tmp_path: Pat
     assert "label" not in imdb.column_names
     train = read_table(tmp_path / "one" / "train.parquet", ["query", "label"])
     assert set(train.column("label").to_pylist()) == {0.0, 1.0}
-    # A smaller sample is the beginning of a larger one.
+    # A smaller sample is a prefix of a larger one.
     prepare(data, tmp_path / "two", sentences=200, seed=7)
     larger = read_table(tmp_path / "two" / "imdb.parquet", ["title"])
     assert texts(larger, "title")[:100] == texts(imdb, "title")
 
 
-def test_a_sentence_kept_aside_is_not_in_the_transfer_set(data: Path, tmp_path: Path) -> None:
+def test_held_out_sentence_is_not_in_the_transfer_set(data: Path, tmp_path: Path) -> None:
     shutil.copytree(data, tmp_path / "data")
     sentence = next(iter(review_sentences("A great film and scene number 5.")))
     with (tmp_path / "data" / "sst2" / "test.tsv").open("a") as rows:
@@ -174,19 +166,19 @@ def test_a_sentence_kept_aside_is_not_in_the_transfer_set(data: Path, tmp_path: 
         ("sentence\tlabel\n", "the columns sentence and label"),
     ],
 )
-def test_another_layout_of_sst2_is_refused(rows: str, message: str, tmp_path: Path) -> None:
+def test_unknown_columns_or_labels_are_refused(rows: str, message: str, tmp_path: Path) -> None:
     (tmp_path / "train.tsv").write_text(rows)
     with pytest.raises(DataError, match=message):
         read_sst2(tmp_path / "train.tsv")
 
 
-def test_more_sentences_than_there_are_is_refused(data: Path, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="gives 240 sentences, 1,000 were asked for"):
+def test_too_large_a_transfer_set_is_refused(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="gives 240 sentences, expected at least 1,000"):
         prepare(data, tmp_path, sentences=1000, seed=7)
 
 
 @pytest.mark.parametrize("kind", sorted(SMALL))
-def test_a_student_of_sentences_learns_and_an_empty_query_is_a_constant(
+def test_student_learns_from_sentences_and_an_empty_query_is_a_constant(
     kind: str, encoder: str, tmp_path: Path
 ) -> None:
     sentences, labels = _sentences(1200, 3)
@@ -197,14 +189,14 @@ def test_a_student_of_sentences_learns_and_an_empty_query_is_a_constant(
     report = distill(
         kind.split()[0], [tmp_path / "scores.parquet"], [], encoder, tmp_path / "s", settings
     )
-    # By title: by query, all sentences would be held out.
+    # Split by title: a split by query would hold out all sentences.
     assert 1100 < report.pairs < 1200
     export_student(tmp_path / "s", tmp_path / "artifact")  # parity of torch and ONNX inside
     scorer = Scorer.load(tmp_path / "artifact")
     unseen, expected = _sentences(200, 4)
-    found = scorer.score_pairs([""] * len(unseen), unseen)
-    assert np.isfinite(found).all()
-    assert ((scorer.probabilities(found) > 0.5) == np.array(expected)).mean() > 0.95
+    predicted = scorer.score_pairs([""] * len(unseen), unseen)
+    assert np.isfinite(predicted).all()
+    assert ((scorer.probabilities(predicted) > 0.5) == np.array(expected)).mean() > 0.95
     for rows in scorer.encode_queries(["", " ", "\t"]).values():
         assert np.isfinite(rows).all()
         np.testing.assert_array_equal(rows, np.repeat(rows[:1], 3, axis=0))
@@ -216,7 +208,7 @@ STEPS = (
 )
 
 
-def test_the_experiment_runs_resumes_and_refuses_other_settings(
+def test_experiment_runs_resumes_and_refuses_other_settings(
     data: Path,
     encoder: str,
     tmp_path: Path,
@@ -224,6 +216,7 @@ def test_the_experiment_runs_resumes_and_refuses_other_settings(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.ERROR)
+    caplog.set_level(logging.INFO, logger="qtr_rerank.recipe.steps")
     settings = Sst2Settings(encoder, transfer=200)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # transformers' own
@@ -231,18 +224,18 @@ def test_the_experiment_runs_resumes_and_refuses_other_settings(
         assert "+ qtr teacher finetune" in capsys.readouterr().out
         shutil.rmtree(tmp_path / "dnn-hard" / "artifact")
         again = run(data, tmp_path, settings, STEPS)
-    said = capsys.readouterr().out
-    assert f"kept  {tmp_path / 'teacher' / 'teacher.json'}" in said
-    assert f"kept  {tmp_path / 'dnn' / 'artifact' / 'config.json'}" in said
-    assert "+ qtr export" in said
-    assert "qtr distill" not in said
+    output = capsys.readouterr().out
+    for outcome in ("teacher/teacher.json", "dnn/artifact/config.json"):
+        assert f"{outcome}: kept" in caplog.text
+    assert "+ qtr export" in output
+    assert "qtr distill" not in output
     assert first == again
     teacher, dnn, hard = first["rows"]
     assert (dnn["imdb_sentences"], hard["imdb_sentences"]) == (100, 0)
     assert dnn["retention"] == pytest.approx(dnn["accuracy"] / teacher["accuracy"], abs=1e-4)
     assert 0 < dnn["p_against_gold"] <= 1
     assert hard["training"]["gold_share"] == 1.0
-    with pytest.raises(DataError, match="give another --work"):
+    with pytest.raises(DataError, match=r"begun with other transfer .* another --work"):
         run(data, tmp_path, replace(settings, transfer=100), STEPS)
 
 
@@ -251,7 +244,7 @@ def test_the_experiment_runs_resumes_and_refuses_other_settings(
     # Newcombe 1998, table I, method 3.
     [(81, 263, (0.2553, 0.3662)), (15, 148, (0.0624, 0.1605)), (0, 20, (0.0, 0.1611))],
 )
-def test_the_interval_is_wilsons(correct: int, total: int, expected: tuple[float, float]) -> None:
+def test_interval_is_wilsons(correct: int, total: int, expected: tuple[float, float]) -> None:
     assert interval(correct, total) == pytest.approx(expected, abs=1e-4)
 
 
@@ -290,23 +283,25 @@ REPORT = {
 }
 
 
-def test_the_page_says_what_was_measured() -> None:
+def test_page_states_the_results() -> None:
     shown = sst2_page.figures(REPORT)
     assert "| dnn | teacher, T = 2 | 88.0 | 86.0 to 90.0 | 97.8 |" in shown
     assert "| dnn-hard | gold labels | 80.0 |" in shown.replace(" 78.0 to 82.0 | 88.9 |", "")
-    assert "keeps 97.8 % of its teacher's accuracy; the claim of more than 97 % is reached" in shown
+    assert (
+        "retains 97.8 % of its teacher's accuracy; the claim of more than 97 % is reached" in shown
+    )
     assert "+8.0 points by distillation" in shown
     assert [value for value, _ in sst2_page.temperatures(REPORT)] == [1.0, 2.0]
     assert [value for value, _ in sst2_page.sizes(REPORT)] == [0, 50_000, 150_000]
 
 
-def test_a_goal_that_is_missed_is_said_to_be() -> None:
+def test_page_states_a_missed_goal() -> None:
     report = copy.deepcopy(REPORT)
     report["rows"][1] |= {"accuracy": 0.81, "retention": 0.9}  # type: ignore[index]
     assert "is missed by 7.0 points" in sst2_page.figures(report)
 
 
-def test_the_page_keeps_its_prose_when_figures_are_written(tmp_path: Path) -> None:
+def test_writing_figures_keeps_the_rest_of_the_page(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text(f"before\n{sst2_page.START}\nold\n{END}\nafter\n")
     sst2_page.write(REPORT, page)
@@ -315,7 +310,7 @@ def test_the_page_keeps_its_prose_when_figures_are_written(tmp_path: Path) -> No
     assert shown == f"before\n{sst2_page.START}\n\n{sst2_page.figures(REPORT)}\n\n{END}\nafter\n"
 
 
-def test_plots_show_each_model_and_are_the_same_bytes(tmp_path: Path) -> None:
+def test_plots_show_each_model_and_are_deterministic(tmp_path: Path) -> None:
     for folder in ("one", "two"):
         sst2_plots.draw(REPORT, tmp_path / folder)
     for name in ("sst2.svg", "sst2-sizes.svg"):
@@ -325,7 +320,7 @@ def test_plots_show_each_model_and_are_the_same_bytes(tmp_path: Path) -> None:
     assert b"dnn" in (tmp_path / "one" / "sst2.svg").read_bytes()
 
 
-def test_the_page_shows_the_figures_in_results() -> None:
+def test_page_is_in_step_with_results() -> None:
     report = json.loads(sst2_page.RESULTS.read_text(encoding="utf-8"))
     shown = sst2_page.PAGE.read_text(encoding="utf-8").partition(sst2_page.START)[2]
     assert shown.partition(END)[0].strip() == sst2_page.figures(report), (

@@ -1,4 +1,4 @@
-"""The indexing job: whole, resumed, refused, swapped in."""
+"""The indexing job: complete, resumed, refused, replacing an index."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ BATCH = 16
 
 
 class InterruptedHereError(Exception):
-    """What a test breaks a job off with."""
+    """Interrupts a job in a test."""
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +62,7 @@ def stop_at(products: int) -> Callable[[int], None]:
 
 
 def outcome(folder: Path) -> dict[str, bytes]:
-    """Every file but tantivy's own, which are named at random; those are compared by searching."""
+    """Every file except Tantivy's, whose names are random; `found` compares those."""
     return {
         str(file.relative_to(folder)): file.read_bytes()
         for file in sorted(folder.rglob("*"))
@@ -76,7 +76,7 @@ def found(folder: Path) -> list[object]:
     return [lexical.search(query, 50) for query in queries]
 
 
-def test_an_index_holds_every_product(job: IndexSettings, scorers: list[Scorer]) -> None:
+def test_index_holds_every_product(job: IndexSettings, scorers: list[Scorer]) -> None:
     report = build_index(job, scorers)
     folder = job.index
     assert sorted(entry.name for entry in folder.iterdir()) == [
@@ -97,7 +97,7 @@ def test_an_index_holds_every_product(job: IndexSettings, scorers: list[Scorer])
     assert len(FaissDense.open(folder / "titles.faiss")) == 100
 
 
-def test_features_are_those_of_the_models(job: IndexSettings, scorers: list[Scorer]) -> None:
+def test_stored_features_are_those_of_the_models(job: IndexSettings, scorers: list[Scorer]) -> None:
     build_index(job, scorers)
     store = TitleStore.open(job.index / "store")
     titles = [product.title for product in PRODUCTS]
@@ -115,7 +115,7 @@ def test_features_are_those_of_the_models(job: IndexSettings, scorers: list[Scor
 
 
 @pytest.mark.parametrize("stop", [1, 3 * BATCH, len(PRODUCTS)])
-def test_an_interrupted_job_goes_on_to_the_same_outcome(
+def test_resumed_job_writes_the_same_index(
     job: IndexSettings, scorers: list[Scorer], stop: int
 ) -> None:
     unbroken = replace(job, index=job.index.with_name("unbroken"))
@@ -134,7 +134,7 @@ def test_an_interrupted_job_goes_on_to_the_same_outcome(
     ]
 
 
-def test_a_job_may_be_interrupted_twice(job: IndexSettings, scorers: list[Scorer]) -> None:
+def test_job_may_be_interrupted_twice(job: IndexSettings, scorers: list[Scorer]) -> None:
     for stop in (BATCH, 4 * BATCH):
         with pytest.raises(InterruptedHereError):
             build_index(job, scorers, stop_at(stop))
@@ -142,7 +142,7 @@ def test_a_job_may_be_interrupted_twice(job: IndexSettings, scorers: list[Scorer
 
 
 @pytest.mark.parametrize("change", ["catalog", "batch", "models"])
-def test_an_unfinished_job_of_another_kind_is_not_gone_on_with(
+def test_unfinished_job_with_other_input_is_not_resumed(
     job: IndexSettings, scorers: list[Scorer], change: str
 ) -> None:
     with pytest.raises(InterruptedHereError):
@@ -160,7 +160,7 @@ def test_an_unfinished_job_of_another_kind_is_not_gone_on_with(
     assert titles == [PRODUCTS[1 if change == "catalog" else 0]]
 
 
-def test_a_killed_process_is_gone_on_with(tmp_path: Path) -> None:
+def test_killed_job_is_resumed(tmp_path: Path) -> None:
     catalog = write_catalog(tmp_path / "shop.jsonl", small_catalog(1000))
     command = [sys.executable, "-m", "indexer", str(catalog), "--models", "twin,bert2dnn"]
     command += ["--batch", "8", "--threads", "1", "--index"]
@@ -190,7 +190,7 @@ def test_a_killed_process_is_gone_on_with(tmp_path: Path) -> None:
     assert found(tmp_path / "killed") == found(tmp_path / "unbroken")
 
 
-def test_a_new_index_takes_the_old_ones_place(job: IndexSettings, scorers: list[Scorer]) -> None:
+def test_new_index_replaces_the_old_one(job: IndexSettings, scorers: list[Scorer]) -> None:
     build_index(job, scorers)
     opened = TantivyLexical.open(job.index / "tantivy")
     write_catalog(job.catalog, PRODUCTS[:10])
@@ -200,18 +200,18 @@ def test_a_new_index_takes_the_old_ones_place(job: IndexSettings, scorers: list[
     assert sorted(entry.name for entry in job.index.parent.iterdir()) == ["index", "shop.jsonl"]
 
 
-def test_a_failed_job_leaves_the_old_index(job: IndexSettings, scorers: list[Scorer]) -> None:
+def test_failed_job_leaves_the_old_index(job: IndexSettings, scorers: list[Scorer]) -> None:
     build_index(job, scorers)
     before = outcome(job.index)
     job.catalog.write_text('{"no": "product"}\n')
     with pytest.raises(DataError):
         build_index(job, scorers)
     assert outcome(job.index) == before
-    # Nothing was encoded yet, so there is nothing to go on from.
+    # No checkpoint was written, so there is nothing to resume.
     assert not job.index.with_name(f"{job.index.name}.building").exists()
 
 
-def test_an_index_lost_between_two_renames_comes_back(
+def test_index_moved_aside_by_a_killed_job_is_restored(
     job: IndexSettings, scorers: list[Scorer]
 ) -> None:
     build_index(job, scorers)
@@ -223,9 +223,7 @@ def test_an_index_lost_between_two_renames_comes_back(
     assert outcome(job.index) == before
 
 
-def test_a_second_job_on_the_same_index_is_refused(
-    job: IndexSettings, scorers: list[Scorer]
-) -> None:
+def test_second_job_on_the_same_index_is_refused(job: IndexSettings, scorers: list[Scorer]) -> None:
     def meanwhile(done: int) -> None:
         with pytest.raises(CatalogIndexError, match="another job is writing"):
             build_index(job, scorers)
@@ -233,7 +231,7 @@ def test_a_second_job_on_the_same_index_is_refused(
     assert build_index(job, scorers, meanwhile).products == 100
 
 
-def test_a_folder_that_is_no_index_is_left_alone(job: IndexSettings, scorers: list[Scorer]) -> None:
+def test_folder_that_is_no_index_is_not_replaced(job: IndexSettings, scorers: list[Scorer]) -> None:
     job.index.mkdir()
     (job.index / "thesis.txt").write_text("years of work")
     with pytest.raises(CatalogIndexError, match="is not an index"):
@@ -241,12 +239,12 @@ def test_a_folder_that_is_no_index_is_left_alone(job: IndexSettings, scorers: li
     assert (job.index / "thesis.txt").read_text() == "years of work"
 
 
-def test_an_empty_folder_is_taken(job: IndexSettings, scorers: list[Scorer]) -> None:
+def test_empty_folder_is_replaced(job: IndexSettings, scorers: list[Scorer]) -> None:
     job.index.mkdir()
     assert build_index(job, scorers).products == 100
 
 
-def test_bad_rows_are_set_aside_and_told(
+def test_bad_rows_are_set_aside_and_reported(
     job: IndexSettings, scorers: list[Scorer], tmp_path: Path
 ) -> None:
     with job.catalog.open("a") as file:
@@ -284,7 +282,7 @@ def test_unusable_settings_are_refused(
         replace(job, **changes)  # type: ignore[arg-type]
 
 
-def test_the_retriever_must_be_one_of_the_models(job: IndexSettings, scorers: list[Scorer]) -> None:
+def test_retriever_must_be_one_of_the_models(job: IndexSettings, scorers: list[Scorer]) -> None:
     with pytest.raises(SettingsError, match="'twin' is not among the models \\['bert2dnn'\\]"):
         build_index(job, scorers[1:])
 
@@ -293,11 +291,11 @@ def run_command(*arguments: object) -> Result:
     return CliRunner().invoke(index_command, [str(each) for each in arguments])
 
 
-def test_both_names_are_one_command() -> None:
+def test_qtr_index_is_the_same_command() -> None:
     assert qtr_index_command is index_command
 
 
-def test_the_command_sums_up(job: IndexSettings) -> None:
+def test_command_prints_a_summary(job: IndexSettings) -> None:
     with job.catalog.open("a") as file:
         file.write('{"id": "no-title"}\n')
     done = run_command(job.catalog, "--index", job.index, "--models", "twin", "--threads", 1)
@@ -309,7 +307,7 @@ def test_the_command_sums_up(job: IndexSettings) -> None:
     assert "MiB on disk" in done.output
 
 
-def test_a_model_folder_can_be_given(job: IndexSettings, scorers: list[Scorer]) -> None:
+def test_models_may_be_folders(job: IndexSettings, scorers: list[Scorer]) -> None:
     folder = scorers[0].artifact.path
     done = run_command(job.catalog, "--index", job.index, "--models", folder)
     assert done.exit_code == 0, done.output
@@ -333,7 +331,7 @@ def test_a_model_folder_can_be_given(job: IndexSettings, scorers: list[Scorer]) 
         (["{catalog}", "--models", "twin", "--format", "xml"], SettingsError, "'xml'"),
     ],
 )
-def test_bad_input_is_told_in_a_line(
+def test_bad_input_is_explained(
     job: IndexSettings,
     tmp_path: Path,
     arguments: list[str],
@@ -352,7 +350,7 @@ def test_bad_input_is_told_in_a_line(
     assert not job.index.exists()
 
 
-def test_a_fault_ends_the_process_with_one_line(tmp_path: Path) -> None:
+def test_error_is_one_line_on_stderr(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "indexer", "nowhere.csv", "--index", "x", "--models", "twin"],
         cwd=tmp_path,

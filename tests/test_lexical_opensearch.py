@@ -30,7 +30,7 @@ MUGS = tuple(Product(id=f"mug-{n}", title=f"mug number {n}") for n in range(3))
 
 @contextmanager
 def _own_alias(settings: OpenSearchSettings) -> Iterator[str]:
-    """A name that nobody else has, since the node may be somebody's; its indices are deleted."""
+    """A unique name, since the node may hold other data; its indices are deleted at the end."""
     name = f"qtr-test-{uuid4().hex}"
     yield name
     with closing(connect(settings)) as client:
@@ -52,7 +52,7 @@ def alias(opensearch_settings: OpenSearchSettings) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def shop_alias(opensearch_settings: OpenSearchSettings) -> Iterator[str]:
-    # Loaded once: no test of the contract changes the shop.
+    # Loaded once: no contract test changes the shop.
     with _own_alias(opensearch_settings) as alias:
         bulk_load(opensearch_settings, alias, SHOP)
         yield alias
@@ -60,7 +60,7 @@ def shop_alias(opensearch_settings: OpenSearchSettings) -> Iterator[str]:
 
 @pytest.fixture
 def unused_port() -> Iterator[int]:
-    # Bound and not listening: whoever connects is refused for as long as the test runs.
+    # Bound but not listening, so that connections are refused during the test.
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))
         yield held.getsockname()[1]
@@ -89,8 +89,8 @@ class TestOpenSearch(LexicalContract):
         with closing(OpenSearchLexical.connect(opensearch_settings, shop_alias)) as index:
             yield index
 
-    def test_a_list_longer_than_the_result_window_is_read_in_pages(self, build: Build) -> None:
-        # One tie over 10,005 products: OpenSearch gives 10,000 in one answer.
+    def test_more_hits_than_the_result_window_are_read_in_pages(self, build: Build) -> None:
+        # One tie of 10,005 products: OpenSearch returns at most 10,000 in one response.
         products = [Product(id=f"{n:05}", title="mug") for n in range(10_005)]
         hits = build(products).search("mug", 10_003)
         assert [hit.id for hit in hits] == [product.id for product in products[:10_003]]
@@ -99,7 +99,7 @@ class TestOpenSearch(LexicalContract):
 
 @pytest.mark.opensearch
 class TestBulkLoad:
-    def test_the_alias_moves_to_the_newest_and_the_one_before_is_kept(
+    def test_alias_moves_to_the_newest_and_the_previous_is_kept(
         self, opensearch_settings: OpenSearchSettings, alias: str, client: Any
     ) -> None:
         versions = [
@@ -109,7 +109,7 @@ class TestBulkLoad:
         assert sorted(client.indices.get(index=f"{alias}-*")) == versions[-2:]
         assert len(OpenSearchLexical.connect(opensearch_settings, alias)) == len(MUGS)
 
-    def test_indices_of_others_are_left_alone(
+    def test_indices_of_others_are_kept(
         self, opensearch_settings: OpenSearchSettings, alias: str, client: Any
     ) -> None:
         others = [f"{alias}-backup", f"{alias}-2-20200101t000000000000"]
@@ -119,7 +119,7 @@ class TestBulkLoad:
             bulk_load(opensearch_settings, alias, MUGS)
         assert all(client.indices.exists(index=name) for name in others)
 
-    def test_refused_products_are_named_and_the_others_loaded(
+    def test_refused_products_are_reported_and_the_others_loaded(
         self, opensearch_settings: OpenSearchSettings, alias: str
     ) -> None:
         refused = [
@@ -141,7 +141,7 @@ class TestBulkLoad:
             "mug-0", 9, "a product with this id was loaded before it"
         )
 
-    def test_the_row_of_each_product_is_stored(
+    def test_position_of_each_product_is_stored(
         self, opensearch_settings: OpenSearchSettings, alias: str, client: Any
     ) -> None:
         bulk_load(opensearch_settings, alias, MUGS)
@@ -158,7 +158,7 @@ class TestBulkLoad:
             ),
         ],
     )
-    def test_a_load_without_products_leaves_the_alias(
+    def test_load_without_products_does_not_move_the_alias(
         self,
         opensearch_settings: OpenSearchSettings,
         alias: str,
@@ -172,7 +172,7 @@ class TestBulkLoad:
             bulk_load(opensearch_settings, alias, products)
         assert list(client.indices.get(index=f"{alias}*")) == [before]
 
-    def test_a_load_that_breaks_leaves_the_alias(
+    def test_failed_load_does_not_move_the_alias(
         self, opensearch_settings: OpenSearchSettings, alias: str, client: Any
     ) -> None:
         def broken() -> Iterator[Product]:
@@ -184,21 +184,19 @@ class TestBulkLoad:
             bulk_load(opensearch_settings, alias, broken())
         assert list(client.indices.get(index=f"{alias}*")) == [before]
 
-    def test_an_index_is_not_taken_for_an_alias(
+    def test_index_with_the_name_of_the_alias_is_refused(
         self, opensearch_settings: OpenSearchSettings, alias: str, client: Any
     ) -> None:
         client.indices.create(index=alias)
-        with pytest.raises(CatalogIndexError, match="an alias was expected"):
+        with pytest.raises(CatalogIndexError, match="expected an alias"):
             bulk_load(opensearch_settings, alias, MUGS)
         assert client.indices.exists(index=alias)
 
-    def test_an_impossible_name_is_refused_in_words(
-        self, opensearch_settings: OpenSearchSettings
-    ) -> None:
+    def test_invalid_alias_is_explained(self, opensearch_settings: OpenSearchSettings) -> None:
         with pytest.raises(CatalogIndexError, match="must be lowercase"):
             bulk_load(opensearch_settings, "Catalog", MUGS)
 
-    def test_replicas_are_those_asked_for(
+    def test_replicas_are_set_after_the_load(
         self, opensearch_settings: OpenSearchSettings, alias: str, client: Any
     ) -> None:
         index = bulk_load(opensearch_settings, alias, MUGS, replicas=1).index
@@ -209,24 +207,24 @@ class TestBulkLoad:
 
 @pytest.mark.opensearch
 class TestConnect:
-    def test_an_unknown_alias_is_named_with_the_remedy(
+    def test_unknown_alias_is_named_with_the_remedy(
         self, opensearch_settings: OpenSearchSettings
     ) -> None:
         with pytest.raises(CatalogIndexError, match=r"'qtr-no-such'.*python -m indexer"):
             OpenSearchLexical.connect(opensearch_settings, "qtr-no-such")
 
-    def test_an_index_that_went_away_is_named(
+    def test_deleted_index_is_named(
         self, opensearch_settings: OpenSearchSettings, alias: str, client: Any
     ) -> None:
         index = bulk_load(opensearch_settings, alias, MUGS).index
         lexical = OpenSearchLexical.connect(opensearch_settings, alias)
         client.indices.delete(index=index)
-        for ask in (lambda: lexical.search("mug", 1), lambda: len(lexical)):
+        for request in (lambda: lexical.search("mug", 1), lambda: len(lexical)):
             with pytest.raises(CatalogIndexError, match="no such index"):
-                ask()
+                request()
         lexical.close()
 
-    def test_an_index_of_another_making_is_refused_in_words(
+    def test_index_with_another_mapping_is_explained(
         self, opensearch_settings: OpenSearchSettings, alias: str, client: Any
     ) -> None:
         client.indices.create(index=f"{alias}-other", body={"aliases": {alias: {}}})
@@ -237,7 +235,7 @@ class TestConnect:
 
 
 class TestConnectWithoutANode:
-    def test_a_node_that_is_not_there(self, unused_port: int) -> None:
+    def test_missing_node_is_named_without_the_login(self, unused_port: int) -> None:
         url = f"http://user:secret@127.0.0.1:{unused_port}"
         with pytest.raises(EngineUnavailableError, match="make opensearch") as caught:
             OpenSearchLexical.connect(OpenSearchSettings(url=url), "catalog")
@@ -248,13 +246,13 @@ class TestConnectWithoutANode:
         ("status", "says"),
         [
             (401, "OPENSEARCH_PASSWORD"),
-            (403, "no permissions for the catalog.*right"),
+            (403, "no permissions for the catalog.*permission, or set"),
             (429, "cannot answer now"),
             (503, "cannot answer now"),
         ],
     )
-    def test_a_node_that_refuses_is_explained(self, status: int, says: str) -> None:
-        # A server that answers as OpenSearch with its security plugin does, or under load.
+    def test_refusing_node_is_explained(self, status: int, says: str) -> None:
+        # Answers as OpenSearch with its security plugin, or under load.
         class Refusing(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = b'{"error": {"reason": "no permissions for the catalog"}}'

@@ -1,4 +1,4 @@
-"""The local OpenSearch node: what it lacks is named, it stops in order, its data can be kept."""
+"""The local OpenSearch node: missing prerequisites are named, it stops in order, keeps its data."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ def _listens(url: str) -> bool:
 
 @contextmanager
 def _command(folder: Path, *arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """The command line's process and the address that it printed; killed if it is left running."""
+    """Run the command; yield its process and the address that it printed; kill it at the end."""
     process = subprocess.Popen(
         [*NODE, "--heap", HEAP, *arguments],
-        # A killed process leaves its temporary folder, which must then not be the system's.
+        # A killed process leaves its temporary folder: not in the system's.
         env={**os.environ, "TMPDIR": str(folder)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -53,7 +53,7 @@ def _command(folder: Path, *arguments: str) -> Iterator[tuple[subprocess.Popen[s
 
 
 class TestWithoutANode:
-    def test_what_is_missing_is_named(self, tmp_path: Path) -> None:
+    def test_missing_prerequisites_are_named(self, tmp_path: Path) -> None:
         bare = {"PATH": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path)}
         done = subprocess.run(
             NODE,
@@ -67,7 +67,7 @@ class TestWithoutANode:
         assert all(name in done.stderr for name in ("Docker", "Java", "Maven", "apt-get install"))
         assert "Traceback" not in done.stderr
 
-    def test_a_java_home_without_java_is_named(self, tmp_path: Path) -> None:
+    def test_java_home_without_java_is_named(self, tmp_path: Path) -> None:
         bare = {"PATH": str(tmp_path), "JAVA_HOME": str(tmp_path)}
         done = subprocess.run(
             NODE,
@@ -92,7 +92,7 @@ class TestWithoutANode:
         with pytest.raises(QtrError, match=named):
             NodeSettings(**arguments)  # type: ignore[arg-type]
 
-    def test_a_node_that_is_not_started_has_no_address(self) -> None:
+    def test_node_that_is_not_started_has_no_address(self) -> None:
         node = LocalNode()
         with pytest.raises(EngineUnavailableError, match="start"):
             _ = node.url
@@ -100,15 +100,15 @@ class TestWithoutANode:
 
 
 class TestAssemble:
-    def test_a_whole_node_is_taken_as_it_is(self, tmp_path: Path) -> None:
+    def test_complete_node_is_reused(self, tmp_path: Path) -> None:
         home_in(tmp_path).mkdir()
         assert assemble(tmp_path) == home_in(tmp_path)
 
-    def test_an_interrupted_assembly_is_removed_and_nothing_taken_for_whole(
+    def test_interrupted_assembly_is_deleted_and_not_reused(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         home = home_in(tmp_path)
-        (tmp_path / f".{home.name}-interrupted" / "home" / "lib").mkdir(parents=True)
+        (tmp_path / f".{home.name}.interrupted.part" / "lib").mkdir(parents=True)
         monkeypatch.setenv("PATH", str(tmp_path))  # No Maven there: this assembly fails as well.
         with pytest.raises(QtrError, match="Maven"):
             assemble(tmp_path)
@@ -118,7 +118,7 @@ class TestAssemble:
 @pytest.mark.opensearch
 @pytest.mark.usefixtures("node_tools")
 class TestNode:
-    def test_data_is_kept_where_asked_and_interrupting_stops_in_order(self, tmp_path: Path) -> None:
+    def test_data_is_kept_and_sigint_stops_in_order(self, tmp_path: Path) -> None:
         data = tmp_path / "data"
         with LocalNode(NodeSettings(data=data, heap=HEAP)) as node:
             url = node.url
@@ -139,19 +139,19 @@ class TestNode:
             assert "Traceback" not in said
         assert not _listens(url)
 
-    def test_a_port_that_is_taken_is_said(self) -> None:
+    def test_taken_port_is_named(self) -> None:
         with socket.create_server(("127.0.0.1", 0)) as taken:
             port = taken.getsockname()[1]
             node = LocalNode(NodeSettings(port=port, heap=HEAP))
             with pytest.raises(QtrError, match=rf"port {port} cannot be listened on .*in use"):
                 node.start()
 
-    def test_a_node_that_does_not_come_up_is_said_with_its_log(self) -> None:
+    def test_node_that_does_not_start_is_reported_with_its_log(self) -> None:
         node = LocalNode(NodeSettings(port=0, heap="2m"))
         with pytest.raises(EngineUnavailableError, match=r"(?s)ended.*log.*VM"):
             node.start()
 
-    def test_the_node_ends_with_a_killed_parent(self, tmp_path: Path) -> None:
+    def test_node_ends_with_a_killed_parent(self, tmp_path: Path) -> None:
         with _command(tmp_path, "--port", "0") as (process, url):
             assert _listens(url)
             process.kill()

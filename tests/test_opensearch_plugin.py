@@ -1,4 +1,4 @@
-"""`qtr opensearch` on a real node and a real server; each fault is made to happen."""
+"""`qtr opensearch` on a real node and a real server, with each fault that `check` reports."""
 
 from __future__ import annotations
 
@@ -33,14 +33,11 @@ from qtr_rerank.cli import cli
 from qtr_rerank.data.sample import write_sample
 from qtr_rerank.environment import OpenSearchSettings
 from qtr_rerank.errors import QtrError, SettingsError
-from qtr_rerank.opensearch.check import diagnosed
 from qtr_rerank.opensearch.wiring import (
     ONLY_ML_NODES,
-    PRIVATE,
-    TRUSTED,
+    PRIVATE_ADDRESSES,
+    TRUSTED_ENDPOINTS,
     Wiring,
-    connector_body,
-    is_trusted,
     trusted_regex,
 )
 from qtr_rerank.records import Filters
@@ -124,19 +121,18 @@ def _persistent(client: Any) -> dict[str, Any]:
 
 @contextmanager
 def _set(client: Any, **settings: Any) -> Iterator[None]:
-    """Cluster settings, put back to what they were afterwards."""
-    named = {key.replace("__", "."): value for key, value in settings.items()}
+    """Change cluster settings, and restore them at the end."""
     before = client.cluster.get_settings(params={"flat_settings": "true"})["persistent"]
-    client.cluster.put_settings(body={"persistent": named})
+    client.cluster.put_settings(body={"persistent": settings})
     try:
         yield
     finally:
-        restored = {key: before.get(key) for key in named}
+        restored = {key: before.get(key) for key in settings}
         client.cluster.put_settings(body={"persistent": restored})
 
 
 def _wrong(lines: list[str]) -> list[tuple[str, str]]:
-    """What is wrong, each with its remedy."""
+    """The faults in the output of `check`, each with its remedy."""
     return [
         (line.removeprefix("WRONG  "), after.strip().removeprefix("remedy: "))
         for line, after in pairwise(lines)
@@ -157,7 +153,7 @@ def _body(size: int = 2) -> dict[str, Any]:
     }
 
 
-def test_install_check_and_remove_leave_the_cluster_as_it_was(
+def test_remove_restores_the_cluster_after_install(
     client: Any, server: Running, index: str, qtr: Qtr, name: str
 ) -> None:
     before = _persistent(client)
@@ -165,11 +161,11 @@ def test_install_check_and_remove_leave_the_cluster_as_it_was(
     assert f"created connector {name} to {server.url}/v2/rerank" in first
     assert f"default pipeline of index {index}: {name}" in first
     again = qtr("install", "--server", server.url, "--index", index)
-    assert again == ["all is there already; nothing was changed"]
+    assert again == ["already installed; nothing was changed"]
 
     ranked = Reranker.load("match").rerank(QUERY, TITLES)
     matching = [hit.document for hit in ranked if {"usb", "cable"} & set(hit.document.split())]
-    # No pipeline is named: it is the index's default.
+    # The search names no pipeline: the index has a default one.
     found = _search(client, index, _body(size=5))
     assert sorted(found) == sorted(matching)
     lines = qtr("check", "--index", index, "--query", QUERY)
@@ -180,7 +176,7 @@ def test_install_check_and_remove_leave_the_cluster_as_it_was(
     removed = qtr("remove")
     assert f"default pipeline of index {index}: none" in removed
     assert _persistent(client) == before
-    assert qtr("remove") == [f"nothing of the name {name!r} is there; nothing was changed"]
+    assert qtr("remove") == [f"{name!r} is not installed; nothing was changed"]
     for kind in ("connectors", "models", "model_groups"):
         answer = client.transport.perform_request(
             "POST",
@@ -190,7 +186,7 @@ def test_install_check_and_remove_leave_the_cluster_as_it_was(
         assert answer["hits"]["hits"] == []
 
 
-def test_a_dry_run_shows_the_requests_and_changes_nothing(
+def test_dry_run_prints_requests_without_the_key_and_changes_nothing(
     client: Any, server: Running, qtr: Qtr
 ) -> None:
     before = _persistent(client)
@@ -201,21 +197,21 @@ def test_a_dry_run_shows_the_requests_and_changes_nothing(
     assert any("***" in line for line in lines)
 
 
-def test_settings_that_others_made_are_kept(client: Any, server: Running, qtr: Qtr) -> None:
+def test_remove_keeps_settings_of_others(client: Any, server: Running, qtr: Qtr) -> None:
     others = ["^https://api\\.example\\.org/.*$"]
-    with _set(client, **{TRUSTED: others, PRIVATE: None, ONLY_ML_NODES: None}):
+    with _set(client, **{TRUSTED_ENDPOINTS: others, PRIVATE_ADDRESSES: None, ONLY_ML_NODES: None}):
         qtr("install", "--server", server.url)
-        trusted = _persistent(client)[TRUSTED]
+        trusted = _persistent(client)[TRUSTED_ENDPOINTS]
         assert trusted == [*others, trusted_regex(Wiring(server.url))]
-        # Somebody adds one of theirs meanwhile.
+        # Somebody else adds a pattern.
         later = [*trusted, "^https://later\\.example\\.org/.*$"]
-        client.cluster.put_settings(body={"persistent": {TRUSTED: later}})
+        client.cluster.put_settings(body={"persistent": {TRUSTED_ENDPOINTS: later}})
         qtr("remove")
-        assert _persistent(client)[TRUSTED] == [*others, later[-1]]
-        assert PRIVATE not in _persistent(client)
+        assert _persistent(client)[TRUSTED_ENDPOINTS] == [*others, later[-1]]
+        assert PRIVATE_ADDRESSES not in _persistent(client)
 
 
-def test_a_change_of_the_wiring_is_carried_out(
+def test_second_install_changes_only_what_it_names(
     client: Any, server: Running, index: str, qtr: Qtr, name: str
 ) -> None:
     client.indices.put_settings(index=index, body={"index.search.default_pipeline": "_none"})
@@ -225,9 +221,9 @@ def test_a_change_of_the_wiring_is_carried_out(
     assert any(line.startswith("updated search pipeline") for line in changed)
     best = [hit.document for hit in Reranker.load("match").rerank(QUERY, TITLES, top_k=2)]
     assert _search(client, index, _body(), search_pipeline=name) == best
-    # What is left out stays as it was.
-    assert qtr("install") == ["all is there already; nothing was changed"]
-    # A default that somebody gives it meanwhile is what it gets back.
+    # Options that are left out keep their values.
+    assert qtr("install") == ["already installed; nothing was changed"]
+    # A default pipeline that somebody set since is restored.
     client.indices.put_settings(index=index, body={"index.search.default_pipeline": None})
     qtr("install")
     client.indices.put_settings(index=index, body={"index.search.default_pipeline": "_none"})
@@ -238,7 +234,7 @@ def test_a_change_of_the_wiring_is_carried_out(
     client.indices.put_settings(index=index, body={"index.search.default_pipeline": None})
 
 
-def test_two_names_share_a_cluster_and_leave_it_in_any_order(
+def test_two_installations_are_removed_in_any_order(
     client: Any, server: Running, index: str, qtr: Qtr, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = _persistent(client)
@@ -254,26 +250,28 @@ def test_two_names_share_a_cluster_and_leave_it_in_any_order(
         assert "index.search.default_pipeline" not in settings[index]["settings"]
 
 
-def test_an_index_that_uses_the_pipeline_is_searched_after_it_is_gone(
+def test_remove_unsets_default_pipelines_that_others_set(
     client: Any, server: Running, index: str, qtr: Qtr, name: str
 ) -> None:
     qtr("install", "--server", server.url)
-    # Not by `install`, and so not in its notes.
+    # Not set by `install`, so it is not in its record.
     client.indices.put_settings(index=index, body={"index.search.default_pipeline": name})
     assert f"default pipeline of index {index}: none" in qtr("remove")
     assert len(_search(client, index, _body(size=5))) == 5
 
 
-def test_a_default_pipeline_is_installed_with_a_word_of_caution(
+def test_install_warns_about_scrolls_with_a_default_pipeline(
     server: Running, index: str, qtr: Qtr
 ) -> None:
     lines = qtr("install", "--server", server.url, "--index", index)
-    assert any(line.startswith(f"CAUTION: what reads {index} page by page") for line in lines)
+    assert any(
+        line.startswith(f"CAUTION: requests that read {index} page by page") for line in lines
+    )
     lines = qtr("install", "--oversample", "1")
     assert not any(line.startswith("CAUTION") for line in lines)
 
 
-def test_a_catalog_that_is_loaded_again_keeps_the_pipeline(
+def test_bulk_load_keeps_the_default_pipeline(
     client: Any, opensearch_settings: OpenSearchSettings, server: Running, qtr: Qtr, name: str
 ) -> None:
     alias = f"qtr-test-{uuid4().hex}"
@@ -286,7 +284,7 @@ def test_a_catalog_that_is_loaded_again_keeps_the_pipeline(
         lines = qtr("check", "--index", alias, "--query", QUERY)
         assert _wrong(lines) == []
         assert f"ok     index {second.index} uses the pipeline by default" in lines
-        # Where another tool loads it, it is lost, and check says so.
+        # Another tool's load would lose it, and `check` reports that.
         client.indices.put_settings(
             index=second.index, body={"index.search.default_pipeline": None}
         )
@@ -300,44 +298,42 @@ def test_a_catalog_that_is_loaded_again_keeps_the_pipeline(
         client.indices.delete(index=f"{alias}-*")
 
 
-def test_the_key_is_kept_where_none_is_given(server: Running, qtr: Qtr) -> None:
+def test_install_without_a_key_keeps_the_key(server: Running, qtr: Qtr) -> None:
     qtr("install", "--server", server.url)
     qtr.key("")
-    assert qtr("install") == ["all is there already; nothing was changed"]
-    with pytest.raises(SettingsError, match="set QTR_API_KEYS to change how the server is asked"):
+    assert qtr("install") == ["already installed; nothing was changed"]
+    with pytest.raises(SettingsError, match="this change needs it again: set QTR_API_KEYS"):
         qtr("install", "--prior", "1")
     assert _wrong(qtr("check")) == []
 
 
-def test_a_first_install_needs_a_server(qtr: Qtr, name: str) -> None:
+def test_first_install_requires_server(qtr: Qtr, name: str) -> None:
     result = CliRunner().invoke(cli, ["opensearch", "install", "--name", name])
     assert result.exit_code == 2
     assert f"{name} is not installed yet, and needs --server" in result.output
 
 
-def test_transient_settings_that_would_win_are_named(
-    client: Any, server: Running, qtr: Qtr
-) -> None:
+def test_transient_settings_are_refused_by_name(client: Any, server: Running, qtr: Qtr) -> None:
     others = ["^https://api\\.example\\.org/.*$"]
-    client.cluster.put_settings(body={"transient": {TRUSTED: others}})
+    client.cluster.put_settings(body={"transient": {TRUSTED_ENDPOINTS: others}})
     try:
-        with pytest.raises(SettingsError, match="as a transient setting, which outdoes"):
+        with pytest.raises(SettingsError, match="as a transient setting, which overrides"):
             qtr("install", "--server", server.url)
     finally:
-        client.cluster.put_settings(body={"transient": {TRUSTED: None}})
+        client.cluster.put_settings(body={"transient": {TRUSTED_ENDPOINTS: None}})
 
 
-def test_another_server_than_opensearch_is_told_from_it(
+def test_other_servers_are_not_taken_for_opensearch(
     server: Running, qtr: Qtr, opensearch_settings: OpenSearchSettings
 ) -> None:
     for command in ("install", "check", "remove"):
-        with pytest.raises(QtrError, match=r"what answers at .* is not OpenSearch"):
+        with pytest.raises(QtrError, match=r"the server at .* is not OpenSearch"):
             qtr(command, "--url", server.url)
-    with pytest.raises(QtrError, match="does not speak TLS; give its address as http://"):
+    with pytest.raises(QtrError, match="does not use TLS; give its address as http://"):
         qtr("check", "--url", opensearch_settings.url.replace("http://", "https://"))
 
 
-def test_names_that_others_bear_are_refused(
+def test_pipeline_of_others_with_the_same_name_is_refused_and_kept(
     client: Any, server: Running, qtr: Qtr, name: str
 ) -> None:
     client.transport.perform_request(
@@ -351,12 +347,12 @@ def test_names_that_others_bear_are_refused(
     client.transport.perform_request("DELETE", f"/_search/pipeline/{name}")
 
 
-def test_an_index_that_is_not_there_is_named(server: Running, qtr: Qtr) -> None:
-    with pytest.raises(SettingsError, match="no index 'nothing' to give the pipeline to"):
+def test_missing_index_is_named(server: Running, qtr: Qtr) -> None:
+    with pytest.raises(SettingsError, match="no index 'nothing' to set a default pipeline for"):
         qtr("install", "--server", server.url, "--index", "nothing")
 
 
-def test_a_field_that_is_not_there_is_named(server: Running, index: str, qtr: Qtr) -> None:
+def test_missing_field_is_named_with_those_there_are(server: Running, index: str, qtr: Qtr) -> None:
     with pytest.raises(SettingsError, match=r"no field 'headline' .* of brand, title"):
         qtr("install", "--server", server.url, "--index", index, "--field", "headline")
 
@@ -373,12 +369,12 @@ def _proxy(
     tls: ssl.SSLContext | None = None,
     login: str | None = None,
 ) -> Iterator[int]:
-    """The port of what a company may have before a server. All is handed on, but `metrics`: "403",
-    or a page of its own; and with `login` what does not bring it.
+    """Run a proxy before `url`, and yield its port. With `metrics` it answers /metrics itself, with
+    status 403 or with a page; with `login` it refuses requests without that login.
     """
 
     @Request.application
-    def hand_on(request: Request) -> Response:
+    def forward(request: Request) -> Response:
         if login is not None and request.headers.get("Authorization") != f"Basic {login}":
             return Response("{}", 401, content_type="application/json")
         if metrics is not None and request.path == "/metrics":
@@ -387,11 +383,11 @@ def _proxy(
         headers = {name: request.headers[name] for name in kept if name in request.headers}
         with closing(HTTPConnection(urlsplit(url).netloc, timeout=60)) as connection:
             connection.request(request.method, request.full_path, request.data or None, headers)
-            answer = connection.getresponse()
-            kind = answer.headers["Content-Type"]
-            return Response(answer.read(), answer.status, content_type=kind)
+            response = connection.getresponse()
+            kind = response.headers["Content-Type"]
+            return Response(response.read(), response.status, content_type=kind)
 
-    proxy = make_server("127.0.0.1", 0, hand_on, threaded=True, ssl_context=tls)
+    proxy = make_server("127.0.0.1", 0, forward, threaded=True, ssl_context=tls)
     running = threading.Thread(target=proxy.serve_forever)
     running.start()
     try:
@@ -402,7 +398,7 @@ def _proxy(
         proxy.server_close()
 
 
-def test_a_cluster_behind_tls_and_a_login(
+def test_cluster_with_tls_and_login(
     opensearch_settings: OpenSearchSettings,
     server: Running,
     qtr: Qtr,
@@ -426,7 +422,7 @@ def test_a_cluster_behind_tls_and_a_login(
         with pytest.raises(QtrError, match="does not accept the login") as refused:
             qtr("check", *trusted)
         assert "a guess" not in str(refused.value)
-        # The environment says the same.
+        # The same settings in the environment.
         monkeypatch.setenv("OPENSEARCH_USER", "admin")
         monkeypatch.setenv("OPENSEARCH_PASSWORD", "a secret")
         monkeypatch.setenv("OPENSEARCH_CA", str(tmp_path / "ca.pem"))
@@ -438,7 +434,7 @@ def test_a_cluster_behind_tls_and_a_login(
 
 
 class TestFaults:
-    """What `check` says of each fault, and that its remedy is one."""
+    """What `check` reports for each fault, and that its remedy works."""
 
     @pytest.fixture
     def wired(self, server: Running, qtr: Qtr) -> Qtr:
@@ -450,13 +446,13 @@ class TestFaults:
         assert what == f"OpenSearch has no connector {name!r}"
         assert "qtr opensearch install" in remedy
 
-    def test_the_server_is_down(
+    def test_server_is_down(
         self, tmp_path: Path, qtr: Qtr, client: Any, index: str, name: str
     ) -> None:
         with running_server(tmp_path / "log", "-m", "bert2dnn") as running:
             qtr("install", "--server", running.url, "--model", "bert2dnn")
             assert _wrong(qtr("check", "--index", index, "--query", QUERY)) == []
-        # A search outlives its reranker, in BM25's order.
+        # The search succeeds without the server, in BM25's order.
         body = _body(size=5)
         plain = _search(client, index, body | {"ext": {}}, search_pipeline="_none")
         assert _search(client, index, body, search_pipeline=name) == plain
@@ -465,14 +461,14 @@ class TestFaults:
         assert "Connection refused" in what
         assert "qtr serve --host 0.0.0.0" in remedy
 
-    def test_the_server_hangs(
+    def test_server_hangs(
         self, qtr: Qtr, client: Any, index: str, name: str, tmp_path: Path
     ) -> None:
         with running_server(tmp_path / "log", "-m", "match") as running:
             qtr("install", "--server", running.url, "--timeout", "1")
             os.kill(running.process.pid, signal.SIGSTOP)
             try:
-                # The search has OpenSearch's order, and has it soon.
+                # The search returns OpenSearch's order, within the time-out.
                 body = _body(size=5)
                 plain = _search(client, index, body | {"ext": {}}, search_pipeline="_none")
                 through = {"search_pipeline": name, "request_timeout": 15}
@@ -482,33 +478,33 @@ class TestFaults:
             finally:
                 os.kill(running.process.pid, signal.SIGCONT)
 
-    def test_something_else_answers(
+    def test_other_server_at_the_address(
         self, qtr: Qtr, opensearch_settings: OpenSearchSettings
     ) -> None:
         qtr("install", "--server", opensearch_settings.url)
         ((what, remedy),) = _wrong(qtr("check"))
-        assert what.startswith("what answers at ")
+        assert what.endswith(" is not the address of 'qtr serve', or /v2/rerank is not its route")
         assert "with the address that 'qtr serve' prints" in remedy
 
-    def test_the_server_has_no_index_to_find_ids_in(self, qtr: Qtr, server: Running) -> None:
+    def test_server_without_index_cannot_rerank_ids(self, qtr: Qtr, server: Running) -> None:
         qtr("install", "--server", server.url, "--ids")
         ((what, remedy),) = _wrong(qtr("check"))
-        assert what.startswith("the server cannot take ids")
+        assert what.startswith("the server cannot rerank ids")
         assert "--no-ids" in remedy
         qtr("install", "--no-ids")
         assert _wrong(qtr("check")) == []
 
     @pytest.mark.parametrize("metrics", ["403", "elsewhere"])
-    def test_the_servers_counter_is_not_there(
+    def test_metrics_that_cannot_be_read_are_no_fault(
         self, qtr: Qtr, server: Running, index: str, metrics: str
     ) -> None:
-        """Behind a proxy that keeps /metrics to itself, or answers with a page of its own."""
+        """A proxy refuses /metrics, or answers it with a page of its own."""
         with _proxy(server.url, metrics) as port:
             qtr("install", "--server", f"http://127.0.0.1:{port}")
             assert _wrong(qtr("check", "--index", index, "--query", QUERY)) == []
 
-    def test_the_address_is_not_trusted(self, wired: Qtr, client: Any, server: Running) -> None:
-        with _set(client, **{TRUSTED: ["^https://api\\.example\\.org/.*$"]}):
+    def test_address_is_not_trusted(self, wired: Qtr, client: Any, server: Running) -> None:
+        with _set(client, **{TRUSTED_ENDPOINTS: ["^https://api\\.example\\.org/.*$"]}):
             ((what, remedy),) = _wrong(wired("check"))
             assert what.startswith(f"ml-commons does not trust {server.url}/v2/rerank")
             assert "which adds the pattern and keeps the others" in remedy
@@ -516,14 +512,14 @@ class TestFaults:
             assert _wrong(wired("check")) == []
 
     def test_private_addresses_are_refused(self, wired: Qtr, client: Any, server: Running) -> None:
-        with _set(client, **{PRIVATE: False}):
+        with _set(client, **{PRIVATE_ADDRESSES: False}):
             ((what, remedy),) = _wrong(wired("check"))
             assert what == f"ml-commons refuses {server.url} as a private address"
-            assert f"sets {PRIVATE}: true" in remedy
+            assert f"sets {PRIVATE_ADDRESSES}: true" in remedy
             wired("install", "--server", server.url)
             assert _wrong(wired("check")) == []
 
-    def test_the_model_is_not_deployed(
+    def test_model_is_not_deployed(
         self, wired: Qtr, client: Any, server: Running, name: str
     ) -> None:
         (model,) = client.transport.perform_request(
@@ -538,7 +534,7 @@ class TestFaults:
         wired("install", "--server", server.url)
         assert _wrong(wired("check")) == []
 
-    def test_the_key_is_wrong(self, wired: Qtr, server: Running) -> None:
+    def test_key_is_wrong(self, wired: Qtr, server: Running) -> None:
         wired.key("an-old-key")
         wired("install", "--server", server.url)
         ((what, remedy),) = _wrong(wired("check"))
@@ -548,57 +544,55 @@ class TestFaults:
         wired("install", "--server", server.url)
         assert _wrong(wired("check")) == []
 
-    def test_the_server_lacks_the_model(self, wired: Qtr, server: Running) -> None:
+    def test_server_lacks_the_model(self, wired: Qtr, server: Running) -> None:
         wired("install", "--server", server.url, "--model", "huge")
         ((what, remedy),) = _wrong(wired("check"))
         assert "the server has no model 'huge'" in what
         assert "qtr serve" in remedy
 
-    def test_the_field_is_not_in_the_mapping(self, qtr: Qtr, server: Running, index: str) -> None:
+    def test_field_is_not_in_the_mapping(self, qtr: Qtr, server: Running, index: str) -> None:
         qtr("install", "--server", server.url, "--field", "headline")
         found = _wrong(qtr("check", "--index", index))
         assert found[0][0].startswith(f"index {index} has no field headline in its mapping")
         assert "--field" in found[0][1]
 
-    def test_total_hits_are_not_tracked(self, wired: Qtr, index: str, tmp_path: Path) -> None:
+    def test_search_without_total_hits(self, wired: Qtr, index: str, tmp_path: Path) -> None:
         search = tmp_path / "search.json"
         search.write_text(json.dumps(_body() | {"track_total_hits": False}))
         said, hidden = _wrong(wired("check", "--index", index, "--search", str(search)))
-        assert said[0].startswith("the search says track_total_hits: false")
-        assert hidden[0].startswith("the search came back in its first order")
+        assert said[0].startswith("the search has track_total_hits: false")
+        assert hidden[0].startswith("the search came back in OpenSearch's order")
         assert hidden[1] == "leave track_total_hits out of the search, or give it a number"
 
-    def test_the_search_gives_no_words_to_rerank_by(
-        self, wired: Qtr, index: str, tmp_path: Path
-    ) -> None:
+    def test_search_without_ext_rerank(self, wired: Qtr, index: str, tmp_path: Path) -> None:
         search = tmp_path / "search.json"
         search.write_text(json.dumps(_body() | {"ext": {}}))
         said, hidden = _wrong(wired("check", "--index", index, "--search", str(search)))
-        assert said[0].startswith("the search lacks ext.rerank")
+        assert said[0].startswith("the search has no ext.rerank")
         assert "query_text" in hidden[1]
 
-    def test_the_source_is_left_out(self, wired: Qtr, index: str, tmp_path: Path) -> None:
+    def test_search_without_source(self, wired: Qtr, index: str, tmp_path: Path) -> None:
         search = tmp_path / "search.json"
         search.write_text(json.dumps(_body(5) | {"_source": False}))
         found = _wrong(wired("check", "--index", index, "--search", str(search)))
-        assert found[0][0] == "the search says _source: false, and the server gets empty texts"
-        assert found[1][0].startswith("no hit of the search brings title along")
+        assert found[0][0] == "the search has _source: false, and the server gets empty texts"
+        assert found[1][0].startswith("no hit of the search has title")
         search.write_text(json.dumps(_body(5) | {"_source": ["brand"]}))
         ((what, remedy),) = _wrong(wired("check", "--index", index, "--search", str(search)))
-        assert what.startswith("no hit of the search brings title along")
+        assert what.startswith("no hit of the search has title")
         assert remedy.startswith("let the search return title in _source")
 
     @pytest.mark.parametrize(
         ("body", "message"),
         [
-            ({"sort": [{"brand.keyword": "asc"}]}, "puts its own order in the place of that one"),
+            ({"sort": [{"brand.keyword": "asc"}]}, "the pipeline overrides that"),
             ({"size": 2_000}, "OpenSearch refuses the search with the pipeline: Result window"),
-            ({"size": 0}, "the search finds nothing"),
-            ({"ext": None}, "the search lacks ext.rerank"),
-            ({"ext": []}, "the search lacks ext.rerank"),
+            ({"size": 0}, "the search has no hits"),
+            ({"ext": None}, "the search has no ext.rerank"),
+            ({"ext": []}, "the search has no ext.rerank"),
         ],
     )
-    def test_a_search_that_cannot_be_reranked_so(
+    def test_search_that_cannot_be_reranked(
         self, wired: Qtr, index: str, tmp_path: Path, body: dict[str, Any], message: str
     ) -> None:
         search = tmp_path / "search.json"
@@ -606,7 +600,7 @@ class TestFaults:
         found = _wrong(wired("check", "--index", index, "--search", str(search)))
         assert any(message in what for what, _ in found)
 
-    def test_the_servers_index_is_of_another_load(
+    def test_server_with_the_index_of_another_load(
         self, qtr: Qtr, index: str, client: Any, tmp_path: Path
     ) -> None:
         stale = [Product(id=str(n), title=title) for n, title in enumerate(TITLES[:4])]
@@ -621,89 +615,42 @@ class TestFaults:
             assert what.startswith("the server does not know some of the hits' ids")
             assert "start 'qtr serve' again" in remedy
 
-    def test_a_failure_is_hidden_by_the_pipeline(
+    def test_failure_hidden_by_the_pipeline(
         self, wired: Qtr, index: str, client: Any, name: str
     ) -> None:
-        # Somebody has the pipeline rerank by a model that is gone.
+        # Somebody changed the pipeline's model to one that does not exist.
         pipeline = client.transport.perform_request("GET", f"/_search/pipeline/{name}")[name]
         pipeline["response_processors"][0]["rerank"]["ml_opensearch"]["model_id"] = "gone"
         client.transport.perform_request("PUT", f"/_search/pipeline/{name}", body=pipeline)
         other, hidden = _wrong(wired("check", "--index", index, "--query", QUERY))
         assert other[0].startswith(f"search pipeline {name} reranks by model gone, not by ")
-        assert hidden[0].startswith("the search came back in its first order")
+        assert hidden[0].startswith("the search came back in OpenSearch's order")
         assert "gone" in hidden[1] or "model" in hidden[1]
 
-    def test_the_pipeline_is_gone(self, wired: Qtr, client: Any, name: str) -> None:
+    def test_pipeline_is_missing(self, wired: Qtr, client: Any, name: str) -> None:
         client.transport.perform_request("DELETE", f"/_search/pipeline/{name}")
         ((what, _),) = _wrong(wired("check"))
         assert what == f"there is no search pipeline {name}"
 
-    def test_the_search_finds_nothing(self, wired: Qtr, index: str) -> None:
+    def test_search_without_hits(self, wired: Qtr, index: str) -> None:
         ((what, _),) = _wrong(wired("check", "--index", index, "--query", "zzzz"))
-        assert what.startswith("the search finds nothing")
+        assert what.startswith("the search has no hits")
 
-    def test_the_index_does_not_use_the_pipeline(self, wired: Qtr, index: str, name: str) -> None:
+    def test_index_without_the_default_pipeline(self, wired: Qtr, index: str, name: str) -> None:
         lines = wired("check", "--index", index)
         assert any(
-            f"a search is reranked that says search_pipeline={name}" in line for line in lines
+            f"only searches with search_pipeline={name} are reranked" in line for line in lines
         )
 
     def test_opensearch_is_down(self, qtr: Qtr) -> None:
-        with pytest.raises(QtrError, match="is not reached; start it"):
+        with pytest.raises(QtrError, match="does not answer; start it"):
             qtr("check", "--url", f"http://127.0.0.1:{_free_port()}")
 
 
-@pytest.mark.parametrize(
-    ("given", "message"),
-    [
-        ({"server": "localhost:8123"}, "the server is 'localhost:8123'; expected an address"),
-        ({"name": "My Pipeline"}, "the name is 'My Pipeline'"),
-        ({"fields": ()}, "no field to read"),
-        ({"ids": True, "fields": ("a", "b")}, "ids stand in one field, not in a, b"),
-        ({"oversample": 0.5}, "oversample is 0.5; expected 1 or more"),
-        ({"prior": -1.0}, "prior is -1.0; expected 0 or more"),
-        ({"timeout": 0}, "timeout is 0; expected seconds, 1 or more"),
-        ({"server": "http://s:1/v2/rerank"}, "which is one of its routes; give its address alone"),
-    ],
-)
-def test_a_wiring_without_meaning_is_refused(given: dict[str, Any], message: str) -> None:
-    with pytest.raises(SettingsError, match=message):
-        Wiring(**({"server": "http://10.0.0.5:8123"} | given))
-
-
-def test_only_the_servers_own_address_is_trusted() -> None:
-    wiring = Wiring("http://10.0.0.5:8123/")
-    pattern = trusted_regex(wiring)
-    assert is_trusted(wiring.endpoint, [pattern])
-    assert not is_trusted("http://10.0.0.5:81230/v2/rerank", [pattern])
-    assert not is_trusted("http://10x0.0.5:8123/v2/rerank", [pattern])
-    assert not is_trusted(wiring.endpoint, ["[", "^https://.*$"])
-
-
-def test_a_connector_body_is_json_once_filled_in() -> None:
-    body = connector_body(Wiring("http://s:1", ids=True, fields=("id",), prior=1.5))
-    template = body["actions"][0]["request_body"]
-    for place, value in (("documents", '["a"]'), ("query", "q"), ("model", "m"), ("top_n", "1")):
-        template = template.replace(f"${{parameters.{place}}}", value)
-    assert json.loads(template) == {
-        "documents": ["a"],
-        "query": "q",
-        "model": "m",
-        "top_n": 1,
-        "documents_are_ids": True,
-        "prior": 1.5,
-    }
-
-
-def test_an_unknown_reason_is_handed_on() -> None:
-    finding = diagnosed("something odd", "http://s:1/v2/rerank", "match")
-    assert finding.what == "the server could not be asked: something odd"
-
-
-def test_from_catalog_to_a_better_first_page(
+def test_pipeline_ranks_as_the_library_and_above_bm25(
     client: Any, opensearch_settings: OpenSearchSettings, qtr: Qtr, name: str, tmp_path: Path
 ) -> None:
-    """Index the sample shop, serve, install, search: the library's order, and above BM25's."""
+    """Index the sample shop, serve, install, search: the library's order, and better than BM25."""
     write_sample(tmp_path / "shop")
     alias = f"qtr-test-{uuid4().hex}"
     build_index(
@@ -760,12 +707,12 @@ def test_from_catalog_to_a_better_first_page(
                 qrels,
             )
             assert figures["reranked"]["nDCG@10"] > figures["bm25"]["nDCG@10"] + 0.01
-            # SearchEngine in front asks for BM25's own order, whatever the index does by default.
+            # SearchEngine retrieves in BM25's order even if the index has a default pipeline.
             with SearchEngine.open(tmp_path / "index") as engine:
                 before = engine.search("waterproof jacket", 20)
                 qtr("install", "--server", running.url, "--ids", "--index", alias)
                 assert engine.search("waterproof jacket", 20).hits == before.hits
-        # The server is gone: BM25's order, and check says why.
+        # Without the server: BM25's order, and `check` reports why.
         plain = [hit.id for hit in searched("waterproof jacket", "_none")]
         assert [hit.id for hit in searched("waterproof jacket", name)] == plain
         ((what, _),) = _wrong(qtr("check"))

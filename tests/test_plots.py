@@ -1,4 +1,4 @@
-"""Plots: well-formed, saying what they show, and the same bytes for the same numbers."""
+"""Plots: well-formed, labelled, and deterministic."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ MODELS = [
     Point("TinyBERT-2L int8", 15.0, 0.840, "rival"),
     Point("MiniLM teacher", 710.0, 0.872, "teacher"),
 ]
-CHANCE = np.random.default_rng(0)
-PREDICTED = CHANCE.random(400)
-HAPPENED = (CHANCE.random(400) < PREDICTED).astype(float)
+RNG = np.random.default_rng(0)
+PREDICTED = RNG.random(400)
+HAPPENED = (RNG.random(400) < PREDICTED).astype(float)
 
 DRAWN: dict[str, tuple[Callable[[Path], object], set[str]]] = {
     "pareto": (
@@ -54,7 +54,7 @@ DRAWN: dict[str, tuple[Callable[[Path], object], set[str]]] = {
 
 
 @pytest.mark.parametrize("name", DRAWN)
-def test_a_plot_is_well_formed_and_holds_its_labels(name: str, tmp_path: Path) -> None:
+def test_plot_is_well_formed_and_contains_its_labels(name: str, tmp_path: Path) -> None:
     draw, expected = DRAWN[name]
     out = tmp_path / "folder" / "plot.svg"
     draw(out)
@@ -65,7 +65,7 @@ def test_a_plot_is_well_formed_and_holds_its_labels(name: str, tmp_path: Path) -
 
 
 @pytest.mark.parametrize("name", DRAWN)
-def test_the_same_numbers_give_the_same_bytes(name: str, tmp_path: Path) -> None:
+def test_equal_numbers_give_equal_bytes(name: str, tmp_path: Path) -> None:
     draw, _ = DRAWN[name]
     for each in ("one.svg", "two.svg"):
         draw(tmp_path / each)
@@ -81,7 +81,7 @@ def test_the_same_numbers_give_the_same_bytes(name: str, tmp_path: Path) -> None
         lambda out: plots.bars({}, out),
     ],
 )
-def test_nothing_to_draw_is_said_and_no_file_written(
+def test_empty_plot_is_refused_and_writes_no_file(
     draw: Callable[[Path], None], tmp_path: Path
 ) -> None:
     with pytest.raises(DataError, match=r"plot\.svg"):
@@ -93,7 +93,7 @@ FEW = st.sampled_from([1.0, 2.0, 5.0, 9.0])  # few values, so that ties are comm
 
 
 @given(st.lists(st.builds(Point, st.just("x"), FEW, FEW), min_size=1, max_size=12))
-def test_no_point_beats_one_of_the_frontier_and_one_of_it_beats_or_equals_any(
+def test_frontier_is_pareto_optimal(
     points: list[Point],
 ) -> None:
     best = frontier(points)
@@ -111,7 +111,7 @@ def test_no_point_beats_one_of_the_frontier_and_one_of_it_beats_or_equals_any(
         )
 
 
-def test_names_of_close_marks_do_not_cover_each_other() -> None:
+def test_names_of_close_marks_do_not_overlap() -> None:
     marks = [(100.0, 100.0), (104.0, 103.0), (108.0, 97.0), (290.0, 100.0)]
     places = place_names(["first", "second", "third", "at the edge"], marks, (0.0, 300.0))
     spots = [
@@ -122,6 +122,6 @@ def test_names_of_close_marks_do_not_cover_each_other() -> None:
     assert places[3].side == "right"
 
 
-def test_a_mark_by_itself_has_its_name_beside_it() -> None:
+def test_name_of_a_lone_mark_is_beside_it() -> None:
     (place,) = place_names(["match"], [(50.0, 50.0)], (0.0, 300.0))
     assert (place.offset, place.led) == ((5, 3), False)

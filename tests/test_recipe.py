@@ -1,4 +1,4 @@
-"""`qtr train`: from a user's catalog to models that beat BM25, all of it for real, but tiny."""
+"""`qtr train CATALOG`: whole runs on a tiny catalog, with real training."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ pytest.importorskip("transformers")
 READS = "{brand} {title}"
 THINGS = ("hose", "kettle", "lamp", "phone", "shoe", "desk", "mug", "tent", "drill", "piano")
 COLOURS = ("red", "blue", "green", "black", "white")
-# What a shopper who asks for the thing itself does not want, and BM25 cannot tell.
+# Accessories: irrelevant, but BM25 cannot tell.
 EXTRAS = ("cover", "strap")
 TINY = (
     *("--students", "bert2dnn", "--epochs", "4", "--size", "small"),
@@ -41,7 +41,7 @@ TINY = (
     "--set=bert2dnn.batch=128",
     "--set=bert2dnn.student.dim=16",
 )
-# Judges alone are believed: an untrained encoder makes no teacher in seconds.
+# Train on the judges' labels alone: an untrained encoder does not become a teacher in seconds.
 JUDGES = (
     "--set=bert2dnn.gold_share=1",
     "--set=bert2dnn.gold_repeats=16",
@@ -51,7 +51,7 @@ JUDGES = (
 
 @dataclass(frozen=True)
 class Trained:
-    """A shop, and what `qtr train` made of it."""
+    """A shop and the result of `qtr train` on it."""
 
     arguments: tuple[str, ...]
     catalog: Path
@@ -74,16 +74,16 @@ def refusal(kind: type[QtrError], arguments: Iterable[object]) -> str:
 
 
 def shop() -> tuple[list[Product], list[Judgment]]:
-    """Things and their extras; the judges want the thing in the colour that was asked for."""
+    """Things and their accessories; the judges want the thing in the query's colour."""
     products, judgments = [], []
     for colour, thing in product(COLOURS, THINGS):
         for extra in (None, *EXTRAS):
             title = f"{colour} {thing} {extra}" if extra else f"sturdy {colour} {thing} for years"
             id = f"{colour}-{thing}-{extra}"
             products.append(Product(id=id, title=title, brand="Acme", category="Things"))
-            for asked in COLOURS:
-                rating = 0.0 if extra else 3.0 if asked == colour else 1.0
-                judgments.append(Judgment(f"{asked} {thing}", id, rating))
+            for wanted in COLOURS:
+                rating = 0.0 if extra else 3.0 if wanted == colour else 1.0
+                judgments.append(Judgment(f"{wanted} {thing}", id, rating))
     return products, judgments
 
 
@@ -109,7 +109,7 @@ def trained(encoder: str, tmp_path_factory: pytest.TempPathFactory) -> Trained:
     return Trained(arguments, catalog, out, result)
 
 
-def test_a_catalog_becomes_a_model_better_than_bm25(trained: Trained) -> None:
+def test_trained_model_beats_bm25(trained: Trained) -> None:
     report = json.loads((trained.out / "report.json").read_text())
     (student,) = report["students"]
     assert student["ndcg"] > max(report["bm25"].values())
@@ -123,22 +123,22 @@ def test_a_catalog_becomes_a_model_better_than_bm25(trained: Trained) -> None:
     assert f"| this model | {student['ndcg']:.4f} |" in card
 
 
-def test_queries_kept_aside_are_in_no_training_pair(trained: Trained) -> None:
+def test_held_out_queries_are_in_no_training_pair(trained: Trained) -> None:
     def keys(name: str) -> set[str]:
         table = read_table(trained.out / "work" / name, ["clean_query"])
         return {query_key(query) for query in texts(table, "clean_query")}
 
-    aside = keys("held-out.parquet")
-    assert aside
-    assert not aside & (keys("pairs.parquet") | keys("judged.parquet"))
+    held_out = keys("held-out.parquet")
+    assert held_out
+    assert not held_out & (keys("pairs.parquet") | keys("judged.parquet"))
 
 
-def test_an_index_takes_the_folder_of_models(trained: Trained, tmp_path: Path) -> None:
+def test_index_uses_the_folder_of_models(trained: Trained, tmp_path: Path) -> None:
     command = ["index", trained.catalog, "--models", trained.out, "--index", tmp_path / "index"]
     result = CliRunner().invoke(cli, list(map(str, command)), catch_exceptions=False)
     assert result.exit_code == 0, result.output
     manifest = IndexManifest.load(tmp_path / "index")
-    # The others are those of the package.
+    # The other models are those of the package.
     assert set(manifest.models) >= {"twin", "match"}
     assert manifest.models["bert2dnn"] == Artifact.load(trained.out / "bert2dnn").fingerprint
     cascade = [StageSettings("bert2dnn", depth=100)]
@@ -154,14 +154,14 @@ def state(folder: Path) -> dict[str, int]:
     }
 
 
-def test_a_second_run_trains_nothing(trained: Trained) -> None:
+def test_second_run_trains_nothing(trained: Trained) -> None:
     before = state(trained.out)
     result = train([*trained.arguments, "--out", trained.out])
     assert result.exit_code == 0, result.output
     assert state(trained.out) == before
 
 
-def test_an_interrupted_run_goes_on_where_it_was(trained: Trained) -> None:
+def test_interrupted_run_continues_at_the_unfinished_step(trained: Trained) -> None:
     before = state(trained.out)
     fingerprint = Artifact.load(trained.out / "bert2dnn").fingerprint
     steps = json.loads((trained.out / "work" / "steps.json").read_text())
@@ -171,7 +171,9 @@ def test_an_interrupted_run_goes_on_where_it_was(trained: Trained) -> None:
     after = state(trained.out)
     trained_again = {name for name in before if after[name] != before[name]}
     assert trained_again >= {"work/students/bert2dnn/student.safetensors"}
-    assert not any(name.startswith(("work/teacher", "work/scores")) for name in trained_again)
+    assert not any(
+        name.startswith(("work/teacher", "work/labelled-scores")) for name in trained_again
+    )
     assert Artifact.load(trained.out / "bert2dnn").fingerprint == fingerprint
 
 
@@ -182,20 +184,20 @@ def test_an_interrupted_run_goes_on_where_it_was(trained: Trained) -> None:
         (["--set", "teacher.batch=7"], "begun with other settings"),
     ],
 )
-def test_other_settings_do_not_go_into_the_same_folder(
+def test_folder_of_other_settings_is_refused(
     trained: Trained, change: list[str], message: str
 ) -> None:
     assert message in refusal(DataError, [*trained.arguments, *change, "--out", trained.out])
 
 
-def test_another_catalog_does_not_go_into_the_same_folder(trained: Trained, tmp_path: Path) -> None:
+def test_folder_of_another_catalog_is_refused(trained: Trained, tmp_path: Path) -> None:
     other = write_catalog(tmp_path / "other.jsonl", shop()[0][1:])
-    said = refusal(DataError, [other, *trained.arguments[1:], "--out", trained.out])
-    assert "begun with other catalog" in said
+    message = refusal(DataError, [other, *trained.arguments[1:], "--out", trained.out])
+    assert "begun with other catalog" in message
 
 
-def test_a_model_worse_than_bm25_is_not_handed_over(encoder: str, tmp_path: Path) -> None:
-    """Label-free, with an encoder that knows nothing and next to no training."""
+def test_model_worse_than_bm25_is_not_handed_over(encoder: str, tmp_path: Path) -> None:
+    """Without judgments, with an untrained encoder and almost no training."""
     catalog = write_catalog(tmp_path / "shop.jsonl", small_catalog(300))
     lazy = ["--set", "bert2dnn.learning_rate=1e-9", "--epochs", "1"]
     out = tmp_path / "models"
@@ -212,12 +214,12 @@ def test_a_model_worse_than_bm25_is_not_handed_over(encoder: str, tmp_path: Path
     assert "no judge" in report["graded_by"]
 
 
-def test_faults_are_said_before_anything_is_trained(encoder: str, tmp_path: Path) -> None:
+def test_faults_are_reported_before_training(encoder: str, tmp_path: Path) -> None:
     products, judgments = shop()
     catalog = write_catalog(tmp_path / "shop.jsonl", products)
     few = write_catalog(tmp_path / "few.jsonl", products[:99])
     (tmp_path / "shop.txt").write_text("nothing like a catalog\n")
-    strangers = [Judgment(each.query, f"x{each.product_id}", each.rating) for each in judgments]
+    unknown = [Judgment(each.query, f"x{each.product_id}", each.rating) for each in judgments]
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "notes.txt").write_text("dear")
     out = ["--encoder", encoder, "--out", tmp_path / "models"]
@@ -226,10 +228,14 @@ def test_faults_are_said_before_anything_is_trained(encoder: str, tmp_path: Path
         return [catalog, "--judgments", write_judgments(tmp_path / name, rows), *out]
 
     cases: list[tuple[type[QtrError], list[object], str]] = [
-        (DataError, [few, *out], "few.jsonl holds 99 products; at least 100"),
+        (DataError, [few, *out], "few.jsonl holds 99 products; training needs at least 100"),
         (DataError, [tmp_path / "shop.txt", *out], "shop.txt"),
-        (DataError, judged("a.csv", strangers), "750 of 750 judgments are of products that"),
-        (DataError, judged("b.csv", judgments[:5]), "judgments are of 5 queries; at least 20"),
+        (DataError, judged("a.csv", unknown), "750 of 750 judgments are of products that"),
+        (
+            DataError,
+            judged("b.csv", judgments[:5]),
+            "judgments are of 5 queries; expected at least 20",
+        ),
         (DataError, [catalog, *out, "--reads", READS, "--column", "brand=image"], "has a brand"),
         (DataError, [catalog, *out[:2], "--out", tmp_path / "mine"], "is not empty"),
         (DataError, [catalog, "--encoder", tmp_path / "none", *out[2:]], "none"),

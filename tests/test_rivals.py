@@ -1,9 +1,8 @@
-"""Cross-encoders beside the students: how they read, start, train, export, score and are timed."""
+"""Rivals: cross-encoders' input, initialisation, training, export, scores and latency."""
 
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -16,12 +15,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from qtr_rerank.artifact import SHIPPED
 from qtr_rerank.cli import cli
 from qtr_rerank.data.training_pairs import read_table, write_table
 from qtr_rerank.errors import SettingsError
 from qtr_rerank.evaluate.latency import Latency, Milliseconds, speedups
-from qtr_rerank.features.wordpiece import FILE, WordPiece
+from qtr_rerank.features.wordpiece import WordPiece
 from qtr_rerank.runtime.cross_encoder import BATCH, CrossEncoder, join_pairs, special_ids
 
 torch = pytest.importorskip("torch", reason="training needs: pip install 'qtr-rerank[train]'")
@@ -31,10 +29,10 @@ from experiments import rivals  # noqa: E402
 from experiments.rival_start import start_rival  # noqa: E402
 from experiments.tables import beside_rivals  # noqa: E402
 from qtr_rerank.export.cross_encoders import BERT_SIZES, BertSize, random_cross_encoder  # noqa: E402
+from tests.tiny_encoder import save_tokenizer  # noqa: E402
 
 WIDE = BertSize(layers=3, hidden=144, intermediate=520, heads=4)
 THINGS = ["hose", "kettle", "lamp", "phone", "case", "shoe", "desk", "mug"]
-TOKENIZER = sorted(SHIPPED.glob(f"*/{FILE}"))[0]
 IDS = arrays.arrays(np.int32, (3, 5), elements=st.integers(5, 99))
 LENGTHS = st.lists(st.integers(0, 5), min_size=3, max_size=3)
 
@@ -55,27 +53,20 @@ def encoder(tmp_path_factory: pytest.TempPathFactory) -> str:
     with torch.no_grad():
         for name, value in model.named_parameters():
             if name.endswith("bias"):
-                value.normal_(std=0.1)  # zeros would hide a bias put in the wrong place
+                value.normal_(std=0.1)  # zeros would hide a misplaced bias
     model.save_pretrained(folder)
-    shutil.copyfile(TOKENIZER, folder / FILE)
-    transformers.PreTrainedTokenizerFast(
-        tokenizer_file=str(folder / FILE),
-        pad_token="[PAD]",
-        cls_token="[CLS]",
-        sep_token="[SEP]",
-        unk_token="[UNK]",
-    ).save_pretrained(folder)
+    save_tokenizer(folder)
     return str(folder)
 
 
 @pytest.fixture(scope="module")
 def pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Queries of one word, titles of three: relevant where the word is in the title."""
-    chance = np.random.default_rng(3)
+    rng = np.random.default_rng(3)
     rows = []
     for _ in range(1200):
-        title = list(chance.choice(THINGS, 3, replace=False))
-        query = str(chance.choice(THINGS))
+        title = list(rng.choice(THINGS, 3, replace=False))
+        query = str(rng.choice(THINGS))
         rows.append((query, " ".join(title), 3.0 if query in title else -3.0))
     queries, titles, logits = zip(*rows, strict=True)
     path = tmp_path_factory.mktemp("pairs") / "pairs.parquet"
@@ -90,7 +81,7 @@ def pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @given(IDS, IDS, LENGTHS, LENGTHS)
-def test_a_joined_pair_holds_both_texts_between_its_marks(
+def test_joined_pair_contains_both_texts_between_special_tokens(
     queries: np.ndarray, titles: np.ndarray, query_lengths: list[int], title_lengths: list[int]
 ) -> None:
     for ids, lengths in ((queries, query_lengths), (titles, title_lengths)):
@@ -107,7 +98,7 @@ def test_a_joined_pair_holds_both_texts_between_its_marks(
     assert joined.shape[1] == longest + 3
 
 
-def test_a_rival_as_large_as_its_encoder_computes_the_same(encoder: str) -> None:
+def test_rival_as_large_as_its_encoder_computes_the_same(encoder: str) -> None:
     torch.manual_seed(1)
     rival = start_rival(encoder, WIDE, dropout=0.1).eval()
     wide = transformers.AutoModel.from_pretrained(encoder).eval()
@@ -122,7 +113,7 @@ def test_a_rival_as_large_as_its_encoder_computes_the_same(encoder: str) -> None
     torch.testing.assert_close(same, expected, atol=1e-4, rtol=0)
 
 
-def test_a_smaller_rival_tells_tokens_apart_as_its_encoder_does(encoder: str) -> None:
+def test_smaller_rival_keeps_distances_between_tokens(encoder: str) -> None:
     rival = start_rival(encoder, BERT_SIZES["TinyBERT-2L-128"], dropout=0.0).eval()
     wide = transformers.AutoModel.from_pretrained(encoder).eval()
     ids = torch.randint(5, 999, (60, 1))
@@ -133,14 +124,12 @@ def test_a_smaller_rival_tells_tokens_apart_as_its_encoder_does(encoder: str) ->
     assert float(states[0].square().mean()) == pytest.approx(1.0, abs=0.3)
 
 
-def test_a_rival_larger_than_its_encoder_is_refused(encoder: str) -> None:
+def test_rival_larger_than_its_encoder_is_refused(encoder: str) -> None:
     with pytest.raises(SettingsError, match=r"hidden=312.*larger than the encoder.*hidden=144"):
         start_rival(encoder, BERT_SIZES["TinyBERT-4L-312"], dropout=0.0)
 
 
-def test_a_rival_learns_exports_and_scores_a_table(
-    encoder: str, pairs: Path, tmp_path: Path
-) -> None:
+def test_rival_learns_exports_and_scores_a_table(encoder: str, pairs: Path, tmp_path: Path) -> None:
     steps = [
         f"distill --shape 2x128 --encoder {encoder} --scores {pairs} --gold {pairs} --epochs 3 "
         f"--gold-repeats 1 --learning-rate 1e-3 -o {tmp_path}/rival",
@@ -166,7 +155,7 @@ def test_a_rival_learns_exports_and_scores_a_table(
 def _check_parity(rival: Path, exported: Path, pairs: Path) -> None:
     table = read_table(pairs, ["query", "title"])
     queries, titles = (table.column(name).to_pylist()[:70] for name in ("query", "title"))
-    titles[0] += " case" * 40  # cut, and everything beside it padded
+    titles[0] += " case" * 40  # truncated; all other titles are padded
     vocabulary = WordPiece.load(exported)
     scorer = CrossEncoder(exported / "fp32.onnx", vocabulary)
     ids, segments = join_pairs(
@@ -185,12 +174,12 @@ def _check_parity(rival: Path, exported: Path, pairs: Path) -> None:
     np.testing.assert_allclose(scorer.score_pairs([queries[3]] * 40, titles[:40]), one, atol=1e-5)
 
 
-def test_an_unknown_shape_lists_the_shapes(tmp_path: Path) -> None:
+def test_unknown_shape_lists_the_known_ones(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"'BERT-Huge'.*BERT-Base.*TinyBERT-2L-128"):
         random_cross_encoder("BERT-Huge", "fp32", tmp_path)
 
 
-def test_bench_sets_the_students_beside_a_shape(tmp_path: Path) -> None:
+def test_bench_compares_students_with_shapes(tmp_path: Path) -> None:
     arguments = ["bench", "--model", "bert2dnn", "--seconds", "0.05", "--rivals", "--work"]
     arguments += [str(tmp_path), "--rival", "TinyBERT-2L-128", "--rival", "TinyBERT-4L-312"]
     result = CliRunner().invoke(cli, [*arguments, "--json"], catch_exceptions=False)
@@ -219,7 +208,7 @@ def test_bench_sets_the_students_beside_a_shape(tmp_path: Path) -> None:
 
 def test_bench_without_the_extra_names_it() -> None:
     code = (
-        "import sys; sys.modules['torch'] = None\n"  # what an import finds where torch is not
+        "import sys; sys.modules['torch'] = None\n"  # as if torch were not installed
         "from qtr_rerank.cli import main\n"
         "sys.argv = ['qtr', 'bench', '--rivals']\n"
         "main()"
@@ -231,7 +220,7 @@ def test_bench_without_the_extra_names_it() -> None:
     assert "pip install 'qtr-rerank[train]'" in finished.stderr
 
 
-def test_speedups_are_per_pair_and_hold_stored_titles_against_text() -> None:
+def test_speedups_are_per_pair_and_compare_stored_titles_with_text() -> None:
     def latency(name: str, **medians: float) -> Latency:
         names = {"one": "1 pair from text", "hundred": "100 pairs from text"}
         names |= {"stored": "1,000 stored", "query": "query alone"}

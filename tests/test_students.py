@@ -1,4 +1,4 @@
-"""What the layers of students compute, by plain arithmetic; no training."""
+"""Layers, settings and export of students, checked against plain arithmetic; no training."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def padded(rows: Sequence[list[int]]) -> Any:
 
 
 def signals_by_hand(weights: list[float], query: list[int], title: list[int]) -> list[float]:
-    """As the docstring of MatchSignals says, one pair at a time."""
+    """The signals of one pair, computed as the docstring of MatchSignals defines them."""
     matched = [token in title for token in query]
     coverage = sum(weights[token] for token in query if token in title)
     coverage /= max(sum(weights[token] for token in query), 1e-6)
@@ -64,27 +64,27 @@ def signals_by_hand(weights: list[float], query: list[int], title: list[int]) ->
 
 @settings(max_examples=60, deadline=None)
 @given(pairs=st.lists(st.tuples(ROWS, ROWS), min_size=1, max_size=5))
-def test_match_signals_are_what_they_are_called(pairs: list[tuple[list[int], list[int]]]) -> None:
+def test_match_signals_equal_their_definition(pairs: list[tuple[list[int], list[int]]]) -> None:
     layer = MatchSignals(6)
     layer.start_from(torch.tensor([9.0, 0.5, 1.0, 2.0, 3.0, 0.1]))
     weights = torch.nn.functional.softplus(layer.weight.weight.squeeze(1)).tolist()
     queries, titles = padded([query for query, _ in pairs]), padded([title for _, title in pairs])
     with torch.no_grad():
-        found = layer(queries, titles, layer.total(titles))
+        signals = layer(queries, titles, layer.total(titles))
         of_first = layer(queries[:1], titles, layer.total(titles))
     expected = [signals_by_hand(weights, query, title) for query, title in pairs]
-    np.testing.assert_allclose(found.numpy(), expected, atol=1e-5)
+    np.testing.assert_allclose(signals.numpy(), expected, atol=1e-5)
     expected = [signals_by_hand(weights, pairs[0][0], title) for _, title in pairs]
     np.testing.assert_allclose(of_first.numpy(), expected, atol=1e-5)
 
 
-def test_a_vocabulary_too_large_for_16_bits_is_refused() -> None:
+def test_a_vocabulary_too_large_for_16_bit_ids_is_an_error() -> None:
     with pytest.raises(SettingsError, match="40000 tokens"):
         MatchSignals(40_000)
 
 
 @pytest.mark.parametrize("training", [True, False])
-def test_the_parts_of_a_token_are_summed(training: bool) -> None:
+def test_a_token_vector_is_the_sum_of_its_parts(training: bool) -> None:
     table = TokenEmbedding(9, 4).train(training)
     ids = torch.tensor([[1, 2, 0, 3, 0, 0], [4, 5, 6, 0, 0, 0]], dtype=torch.int32)
     weight = table.table.weight
@@ -97,8 +97,8 @@ def test_the_parts_of_a_token_are_summed(training: bool) -> None:
     torch.testing.assert_close(table.summed(ids, 3), expected)
 
 
-def test_training_pairs_are_cut_by_whole_words() -> None:
-    """A word's last columns are padding; those of the last word are kept all the same."""
+def test_training_ids_are_trimmed_to_whole_words() -> None:
+    """A word's last columns may be padding; they are kept with the word."""
     vocabulary = build_vocabulary(["red mug", "a shoe rack"], "triletters")
     titles = ["a shoe rack", "mug", ""]
     pairs = PairIds(
@@ -130,7 +130,7 @@ TWINS = {
 
 
 @pytest.mark.parametrize("name", TWINS)
-def test_a_twin_gives_unit_vectors_that_padding_does_not_move(name: str) -> None:
+def test_twin_vectors_have_length_1_and_ignore_padding(name: str) -> None:
     torch.manual_seed(0)
     twin = student_kind("twin")[0](TWINS[name], 50).eval()
     unit = 20 if name == "tri-letters" else 1
@@ -146,7 +146,7 @@ def test_a_twin_gives_unit_vectors_that_padding_does_not_move(name: str) -> None
 
 
 def test_the_default_twin_keeps_the_names_of_its_weights() -> None:
-    """Trained students go on loading."""
+    """Otherwise trained students could not be loaded."""
     names = student_kind("twin")[0](SMALL_TWIN, 9).state_dict()
     assert {name.partition(".")[0] for name in names} == {
         "tokens",
@@ -161,14 +161,14 @@ def test_the_default_twin_keeps_the_names_of_its_weights() -> None:
 
 
 def test_the_papers_twin_has_the_papers_size() -> None:
-    """TwinBERT says 0.32 times BERT-Base (110 M) of its encoder."""
+    """TwinBERT (arXiv 2002.06275): the encoder has 0.32 times the 110 M weights of BERT-Base."""
     settings = CONFIGURATIONS["twin"]["paper"].student
     twin = student_kind("twin")[0](settings, 49_292)
     encoder = [weight for name, weight in twin.named_parameters() if "crossing" not in name]
     assert sum(weight.numel() for weight in encoder) == pytest.approx(35e6, rel=0.02)
 
 
-def test_the_papers_bert2dnn_divides_by_the_root_and_takes_no_query() -> None:
+def test_the_papers_bert2dnn_divides_by_sqrt_n_and_accepts_empty_queries() -> None:
     settings = Bert2DnnSettings(layout="paper", vocabulary="ngrams", dim=4, layers=(6, 3))
     dnn = student_kind("bert2dnn")[0](settings, 9).eval()
     table = dnn.embedding().table.weight
@@ -195,12 +195,12 @@ def test_the_papers_bert2dnn_divides_by_the_root_and_takes_no_query() -> None:
         (lambda: TwinSettings(downscale="none", vector=8), "set vector to that, not 8"),
     ],
 )
-def test_settings_that_no_student_can_follow_are_refused(make, message: str) -> None:  # type: ignore[no-untyped-def]
+def test_impossible_settings_are_errors(make, message: str) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(SettingsError, match=message):
         make()
 
 
-def test_every_kind_has_a_default_and_the_papers_have_theirs() -> None:
+def test_every_kind_has_a_default_configuration_and_some_have_the_papers() -> None:
     assert set(CONFIGURATIONS) == set(KINDS)
     assert all("default" in named for named in CONFIGURATIONS.values())
     assert {kind for kind, named in CONFIGURATIONS.items() if "paper" in named} >= {
@@ -209,8 +209,8 @@ def test_every_kind_has_a_default_and_the_papers_have_theirs() -> None:
     }
 
 
-def untrained(kind: str, student_settings: object, folder: Path) -> Student:
-    """A student folder as `distill` leaves it, with chance weights."""
+def write_untrained(kind: str, student_settings: object, folder: Path) -> Student:
+    """Writes a student folder as `distill` does, with random weights."""
     torch.manual_seed(0)
     vocabulary = load_vocabulary(SHIPPED / "twin", "wordpiece")
     student = student_kind(kind)[0](student_settings, len(vocabulary))
@@ -229,51 +229,51 @@ def untrained(kind: str, student_settings: object, folder: Path) -> Student:
     return student
 
 
-def test_float_tables_are_larger_and_score_as_trained(tmp_path: Path) -> None:
+def test_float_tables_are_larger_and_score_like_the_trained_student(tmp_path: Path) -> None:
     small = Bert2DnnSettings(dim=16, bigram_buckets=64, hidden=16, hidden2=8)
-    student = untrained("bert2dnn", small, tmp_path).eval()
-    whole = export_student(tmp_path, tmp_path / "float", tables="float")
-    coded = export_student(tmp_path, tmp_path / "int8")
-    assert whole.config.training["tables"] == "float"
-    assert coded.config.training["tables"] == "int8"
-    assert whole.size > 2 * coded.size - 711_396  # the vocabulary is the same
+    student = write_untrained("bert2dnn", small, tmp_path).eval()
+    floats = export_student(tmp_path, tmp_path / "float", tables="float")
+    int8 = export_student(tmp_path, tmp_path / "int8")
+    assert floats.config.training["tables"] == "float"
+    assert int8.config.training["tables"] == "int8"
+    assert floats.size > 2 * int8.size - 711_396  # the vocabulary is the same
     vocabulary = load_vocabulary(tmp_path, "wordpiece")
     ids = [torch.from_numpy(vocabulary.encode([text], 9)) for text in ("red mug", "mug of red tin")]
     with torch.no_grad():
         expected = student(*ids).item()
-    found = [Scorer(each).score_texts("red mug", ["mug of red tin"])[0] for each in (whole, coded)]
-    assert found[0] == pytest.approx(expected, abs=1e-3)
-    assert found[1] == pytest.approx(expected, abs=5e-2)
+    logits = [Scorer(each).score_texts("red mug", ["mug of red tin"])[0] for each in (floats, int8)]
+    assert logits[0] == pytest.approx(expected, abs=1e-3)
+    assert logits[1] == pytest.approx(expected, abs=5e-2)
 
 
-def test_a_clearly_less_relevant_title_of_the_query_is_a_negative() -> None:
+def test_a_clearly_less_relevant_title_of_the_same_query_is_a_negative() -> None:
     query = torch.nn.functional.normalize(torch.tensor([[1.0, 0.0], [1.0, 0.0]]), dim=1)
     titles = torch.nn.functional.normalize(torch.tensor([[1.0, 0.2], [1.0, -0.1]]), dim=1)
     one, two = torch.tensor([4, 4]), torch.tensor([0, 1])
 
-    def loss(chances: list[float]) -> float:
-        return float(in_batch_contrast(query, titles, one, two, torch.tensor(chances)))
+    def loss(probabilities: list[float]) -> float:
+        return float(in_batch_contrast(query, titles, one, two, torch.tensor(probabilities)))
 
-    assert loss([0.9, 0.1]) > 0.5  # the wrong title is the nearer one
-    assert loss([0.9, 0.8]) < 1e-3  # about as good: no negative
-    assert loss([0.2, 0.1]) == 0.0  # nothing to draw the query to
+    assert loss([0.9, 0.1]) > 0.5  # the less relevant title is nearer to the query
+    assert loss([0.9, 0.8]) < 1e-3  # similar relevance: not a negative
+    assert loss([0.2, 0.1]) == 0.0  # no relevant title: no loss
 
 
-def test_calibration_is_measured_with_the_line_of_the_other_half() -> None:
-    chance = torch.Generator().manual_seed(3)
-    truth = torch.randn(4000, generator=chance)
+def test_calibration_error_is_cross_fitted() -> None:
+    rng = torch.Generator().manual_seed(3)
+    truth = torch.randn(4000, generator=rng)
     groups = torch.arange(4000) // 10
     well = calibrate(3.0 * truth + 1.0, torch.sigmoid(truth), groups)
     assert (well.scale, well.bias) == pytest.approx((1 / 3, -1 / 3), abs=1e-3)
     assert (well.ece, well.pairs) == (pytest.approx(0.0, abs=1e-3), 4000)
     assert sum(each.pairs for each in well.bins) == 4000
-    # Halves that disagree: a line fitted on the same pairs would not show it.
+    # The halves disagree, which a line fitted on the measured pairs themselves would hide.
     odd = groups % 2 == 1
     torn = calibrate(torch.zeros(4000), torch.where(odd, 0.9, 0.1), groups)
     assert torn.ece == pytest.approx(0.8, abs=0.01)
 
 
-def test_a_reliability_diagram_shows_what_was_said_and_what_was() -> None:
+def test_reliability_diagram_shows_predicted_and_actual_probability() -> None:
     bins = [
         {"low": 0.0, "high": 0.5, "pairs": 1_200, "confidence": 0.1, "accuracy": 0.3},
         {"low": 0.5, "high": 1.0, "pairs": 0, "confidence": 0.75, "accuracy": 0.75},

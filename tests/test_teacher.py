@@ -1,4 +1,4 @@
-"""Teachers: pre-training, early stopping, stacking and mixing, on a tiny encoder, for real."""
+"""Teachers: pre-training, early stopping, stacking and mixing, with a tiny encoder, no mocks."""
 
 from __future__ import annotations
 
@@ -33,52 +33,53 @@ THINGS = ["hose", "kettle", "lamp", "phone", "case", "shoe", "desk", "mug"]
 
 
 @given(st.integers(1, 6), st.integers(1, 40), st.integers(0, 10_000))
-def test_only_masked_positions_are_to_be_guessed(texts: int, tokens: int, seed: int) -> None:
+def test_only_masked_positions_are_predicted(texts: int, tokens: int, seed: int) -> None:
     torch.manual_seed(seed)
     ids = torch.randint(5, 100, (texts, tokens))
     special = torch.zeros_like(ids, dtype=torch.bool)
     special[:, 0] = True
-    read, targets = mask_tokens(ids, special, 3, 100, PretrainSettings("any", mask_share=0.5))
-    asked = targets != IGNORED
-    assert not (asked & special).any()
-    assert torch.equal(targets[asked], ids[asked])
-    assert torch.equal(read[~asked], ids[~asked])
+    inputs, targets = mask_tokens(ids, special, 3, 100, PretrainSettings("any", mask_share=0.5))
+    predicted = targets != IGNORED
+    assert not (predicted & special).any()
+    assert torch.equal(targets[predicted], ids[predicted])
+    assert torch.equal(inputs[~predicted], ids[~predicted])
 
 
-def test_of_the_chosen_tokens_four_in_five_are_masked() -> None:
+def test_four_in_five_chosen_tokens_are_masked() -> None:
     torch.manual_seed(1)
     ids = torch.full((100, 100), 50)
     settings = PretrainSettings("any", mask_share=0.15)
-    read, targets = mask_tokens(ids, torch.zeros_like(ids, dtype=torch.bool), 3, 1000, settings)
-    asked = targets != IGNORED
-    assert asked.float().mean() == pytest.approx(0.15, abs=0.02)
-    assert (read[asked] == 3).float().mean() == pytest.approx(0.8, abs=0.04)
-    assert (read[asked] == 50).float().mean() == pytest.approx(0.1, abs=0.03)
+    inputs, targets = mask_tokens(ids, torch.zeros_like(ids, dtype=torch.bool), 3, 1000, settings)
+    predicted = targets != IGNORED
+    assert predicted.float().mean() == pytest.approx(0.15, abs=0.02)
+    assert (inputs[predicted] == 3).float().mean() == pytest.approx(0.8, abs=0.04)
+    assert (inputs[predicted] == 50).float().mean() == pytest.approx(0.1, abs=0.03)
 
 
-def test_pretraining_leaves_an_encoder_that_finetuning_starts_from(
+def test_finetuning_starts_from_a_pretrained_encoder(
     encoder: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    chance = np.random.default_rng(5)
-    titles = [" ".join(chance.choice(THINGS, 4, replace=False)) for _ in range(400)]
+    rng = np.random.default_rng(5)
+    titles = [" ".join(rng.choice(THINGS, 4, replace=False)) for _ in range(400)]
     settings = PretrainSettings(encoder, epochs=6, batch=32, learning_rate=1e-2)
     caplog.set_level(logging.INFO, logger="qtr_rerank.teacher.training_loop")
     folder = pretrain(titles, tmp_path / "ebert", settings)
-    losses: list[Any] = [record.args[2] for record in caplog.records if len(record.args) == 4]
-    # Guessing among 30,522 tokens costs 10.3; among the eight words of these titles, 2.1.
+    logged: list[Any] = [record.args for record in caplog.records]
+    losses = [arguments[2] for arguments in logged if len(arguments) == 4]
+    # The loss of a uniform guess: ln(30,522 tokens) = 10.3; ln(8 words of these titles) = 2.1.
     assert losses[-1] < 4.0
     finetune(None, [_judged(tmp_path)], tmp_path / "teacher", FinetuneSettings(str(folder)))
     assert (tmp_path / "teacher" / "model.safetensors").is_file()
 
 
-def test_pretraining_without_titles_is_refused(encoder: str, tmp_path: Path) -> None:
+def test_pretraining_without_titles_is_an_error(encoder: str, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no titles"):
         pretrain(["", "  "], tmp_path / "out", PretrainSettings(encoder))
 
 
 def test_the_best_weights_on_held_out_queries_are_kept(encoder: str, tmp_path: Path) -> None:
     judged = _judged(tmp_path)
-    # A rate that throws the weights about: later looks are worse than the best one.
+    # So high a learning rate that later evaluations are worse than the best one.
     settings = FinetuneSettings(
         encoder, epochs=3, batch=32, learning_rate=3e-2, checks_per_epoch=4, patience=2
     )
@@ -91,7 +92,7 @@ def test_the_best_weights_on_held_out_queries_are_kept(encoder: str, tmp_path: P
     assert loss == pytest.approx(report["held_out_loss"], abs=1e-3)
 
 
-def test_ratings_of_any_range_are_brought_to_0_1(encoder: str, tmp_path: Path) -> None:
+def test_ratings_are_scaled_to_0_1(encoder: str, tmp_path: Path) -> None:
     table = read_table(_judged(tmp_path), [])
     stars = pa.array(1.0 + 4.0 * table.column("label").to_numpy())
     write_table(
@@ -106,7 +107,7 @@ def test_ratings_of_any_range_are_brought_to_0_1(encoder: str, tmp_path: Path) -
     ).read_bytes()
 
 
-def test_a_learning_rate_that_explodes_is_named(encoder: str, tmp_path: Path) -> None:
+def test_a_diverging_run_suggests_a_lower_learning_rate(encoder: str, tmp_path: Path) -> None:
     settings = FinetuneSettings(encoder, epochs=3, batch=16, learning_rate=1e30)
     with pytest.raises(TrainingError, match="lower the learning rate"):
         finetune(None, [_judged(tmp_path)], tmp_path / "out", settings)
@@ -134,22 +135,22 @@ def test_stacking_trains_on_the_first_teachers_labels(encoder: str, tmp_path: Pa
     st.floats(-1, 1),
     st.integers(0, 1000),
 )
-def test_a_mixture_that_made_the_labels_is_found_again(
+def test_fit_recovers_the_mixture_that_made_the_labels(
     tmp_path_factory: pytest.TempPathFactory, weights: list[float], bias: float, seed: int
 ) -> None:
-    chance = np.random.default_rng(seed)
-    columns = {f"c{i}": chance.normal(size=400) for i in range(len(weights))}
+    rng = np.random.default_rng(seed)
+    columns = {f"c{i}": rng.normal(size=400) for i in range(len(weights))}
     logit = bias + sum(w * c for w, c in zip(weights, columns.values(), strict=True))
     label = 1 / (1 + np.exp(-logit))
     path = tmp_path_factory.mktemp("mix") / "judged.parquet"
     write_table(pa.table(columns | {"label": label}), path)
-    found = fit_mixture(path, list(columns))
-    # The ridge draws weights a little towards 0.
-    assert list(found.weights.values()) == pytest.approx(weights, abs=0.1)
-    assert found.bias == pytest.approx(bias, abs=0.1)
+    fitted = fit_mixture(path, list(columns))
+    # The ridge penalty moves weights a little towards 0.
+    assert list(fitted.weights.values()) == pytest.approx(weights, abs=0.1)
+    assert fitted.bias == pytest.approx(bias, abs=0.1)
 
 
-def test_a_mixture_is_saved_read_and_applied(tmp_path: Path) -> None:
+def test_a_mixture_is_saved_loaded_and_applied(tmp_path: Path) -> None:
     table = pa.table({"teacher_logit": [1.0, -1.0], "cosine": [0.5, 0.0], "title": ["a", "b"]})
     write_table(table, tmp_path / "pairs.parquet")
     Mixture({"teacher_logit": 2.0, "cosine": 4.0}, -1.0).save(tmp_path / "mixture.json")
@@ -159,7 +160,7 @@ def test_a_mixture_is_saved_read_and_applied(tmp_path: Path) -> None:
     assert mixed == pytest.approx([3.0, -3.0])
 
 
-def test_a_broken_mixture_and_missing_columns_are_named(tmp_path: Path) -> None:
+def test_a_malformed_mixture_and_missing_columns_are_errors(tmp_path: Path) -> None:
     (tmp_path / "bad.json").write_text("[]")
     with pytest.raises(DataError, match="no mixture"):
         Mixture.load(tmp_path / "bad.json")
@@ -171,12 +172,12 @@ def test_a_broken_mixture_and_missing_columns_are_named(tmp_path: Path) -> None:
 
 
 def _judged(folder: Path) -> Path:
-    """400 pairs of 60 queries, relevant where the query's word is in the title."""
-    chance = np.random.default_rng(3)
+    """400 judged pairs, relevant if the title contains the first word of the query."""
+    rng = np.random.default_rng(3)
     rows = []
     for _ in range(400):
-        query = f"{chance.choice(THINGS)} {chance.integers(60)}"
-        title = " ".join(chance.choice(THINGS, 3, replace=False))
+        query = f"{rng.choice(THINGS)} {rng.integers(60)}"
+        title = " ".join(rng.choice(THINGS, 3, replace=False))
         rows.append((query, title, float(query.split()[0] in title)))
     queries, titles, labels = zip(*rows, strict=True)
     path = folder / "judged.parquet"

@@ -1,4 +1,4 @@
-"""The title-feature store: what is written comes back by position, resumed or not."""
+"""The store of title features: written, resumed, read by position; ids, facets, damage."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SHOP = [
 
 
 def features_of(products: Sequence[Product]) -> dict[str, NDArray[Any]]:
-    """Arrays of the kinds that models store: counted by hand, no model."""
+    """Arrays of the dtypes that models store, computed without a model."""
     lengths = [len(product.title) for product in products]
     codes = [[ord(letter) for letter in product.title[:3]] for product in products]
     return {
@@ -60,7 +60,7 @@ def store(tmp_path: Path) -> TitleStore:
     return write(tmp_path / "store", SHOP)
 
 
-def test_ids_and_positions(store: TitleStore) -> None:
+def test_ids_map_to_positions_and_back(store: TitleStore) -> None:
     assert len(store) == 4
     assert store.ids([2, 0, 2]) == ["C/1", "b", "C/1"]
     assert store.positions(["ä", "b", "b"]).tolist() == [3, 0, 0]
@@ -68,29 +68,29 @@ def test_ids_and_positions(store: TitleStore) -> None:
     assert store.positions([]).tolist() == []
 
 
-def test_the_first_unknown_id_is_named(store: TitleStore) -> None:
+def test_an_error_names_the_first_unknown_id(store: TitleStore) -> None:
     with pytest.raises(UnknownIdError, match="no id 'x'"):
         store.positions(["a", "x", "y"])
 
 
-def test_features_are_mapped_by_position(store: TitleStore) -> None:
+def test_features_are_memory_mapped_by_position(store: TitleStore) -> None:
     expected = features_of(SHOP)
-    found = store.features("twin")
-    assert set(found) == set(expected)
+    stored = store.features("twin")
+    assert set(stored) == set(expected)
     for name, rows in expected.items():
-        assert found[name].dtype == rows.dtype
-        assert np.array_equal(found[name], rows)
-        assert not found[name].flags.owndata
-        assert not found[name].flags.writeable
+        assert stored[name].dtype == rows.dtype
+        assert np.array_equal(stored[name], rows)
+        assert not stored[name].flags.owndata
+        assert not stored[name].flags.writeable
 
 
-def test_an_unknown_model_is_refused_by_name(store: TitleStore) -> None:
+def test_a_model_without_features_is_an_error(store: TitleStore) -> None:
     assert store.models == ("twin",)
     with pytest.raises(CatalogIndexError, match=r"'other', only of twin; .*--models other"):
         store.features("other")
 
 
-def test_facet_columns(store: TitleStore) -> None:
+def test_facet_columns_hold_brand_category_and_price(store: TitleStore) -> None:
     facets = store.facets
     assert [facets.brands[code] for code in facets.brand_codes] == ["Acme", "Beta", "Acme", ""]
     assert [facets.categories[code] for code in facets.category_codes] == [
@@ -105,25 +105,25 @@ def test_facet_columns(store: TitleStore) -> None:
     )
 
 
-def test_sort_keys_sort_as_ids_do(tmp_path: Path) -> None:
+def test_sort_keys_sort_like_ids(tmp_path: Path) -> None:
     ids = ["b", "a", "C/1", "ä", "a10", "a2", "zz", "", "日本"]
     store = write(tmp_path, [Product(id=id, title="x") for id in ids])
     keys = store.id_keys(np.arange(len(ids)))
-    assert [ids[place] for place in np.argsort(keys, kind="stable")] == sorted(ids)
+    assert [ids[position] for position in np.argsort(keys, kind="stable")] == sorted(ids)
     assert store.id_keys(np.empty(0, np.int64)).tolist() == []
 
 
 @pytest.mark.parametrize("batch", [1, 3, 100])
-def test_batches_leave_no_trace(tmp_path: Path, batch: int) -> None:
+def test_the_batch_size_does_not_change_the_files(tmp_path: Path, batch: int) -> None:
     write(tmp_path / "one", SHOP, batch=2)
     write(tmp_path / "other", SHOP, batch=batch)
     assert content(tmp_path / "one") == content(tmp_path / "other")
 
 
 @pytest.mark.parametrize("encoded", [2, 4])
-def test_a_killed_writer_is_gone_on_with(tmp_path: Path, encoded: int) -> None:
+def test_a_writer_resumes_after_a_killed_one(tmp_path: Path, encoded: int) -> None:
     write(tmp_path / "whole", SHOP)
-    # What a killed process leaves: batches, the last of them perhaps cut, and no row counts.
+    # A killed process leaves batches, the last one perhaps truncated, and no row counts.
     with TitleStoreWriter(tmp_path / "first") as writer:
         writer.add_products(SHOP)
         writer.add_features("twin", features_of(SHOP[:encoded]))
@@ -138,7 +138,7 @@ def test_a_killed_writer_is_gone_on_with(tmp_path: Path, encoded: int) -> None:
     assert content(tmp_path / "killed") == content(tmp_path / "whole")
 
 
-def test_a_store_shorter_than_its_checkpoint_is_refused(tmp_path: Path) -> None:
+def test_a_store_shorter_than_its_checkpoint_is_an_error(tmp_path: Path) -> None:
     write(tmp_path, SHOP)
     with (
         pytest.raises(CatalogIndexError, match="shorter than its checkpoint"),
@@ -147,7 +147,7 @@ def test_a_store_shorter_than_its_checkpoint_is_refused(tmp_path: Path) -> None:
         pass
 
 
-def test_rows_of_another_kind_are_refused(tmp_path: Path) -> None:
+def test_rows_of_another_dtype_or_shape_are_an_error(tmp_path: Path) -> None:
     column = ArrayAppender(tmp_path / "a.npy")
     column.append(np.zeros((2, 3), np.float32))
     with pytest.raises(ValueError, match="not float64"):
@@ -159,7 +159,7 @@ def test_rows_of_another_kind_are_refused(tmp_path: Path) -> None:
     assert np.load(tmp_path / "a.npy").shape == (2, 3)
 
 
-def test_an_id_that_comes_twice_is_named(tmp_path: Path) -> None:
+def test_an_error_names_a_duplicate_id(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="'a' twice, as products 2 and 5"):
         write(tmp_path, [*SHOP, SHOP[1]])
 
@@ -168,7 +168,7 @@ def test_an_id_that_comes_twice_is_named(tmp_path: Path) -> None:
     "lost", ["ids/order.npy", "facets/price.npy", "facets/brand.json", "ids/text.npy"]
 )
 @pytest.mark.parametrize("damage", ["missing", "cut"])
-def test_a_damaged_store_is_refused(tmp_path: Path, lost: str, damage: str) -> None:
+def test_a_damaged_store_is_an_error(tmp_path: Path, lost: str, damage: str) -> None:
     write(tmp_path, SHOP)
     if damage == "missing":
         (tmp_path / lost).unlink()
@@ -185,10 +185,10 @@ def test_an_empty_store_opens(tmp_path: Path) -> None:
         store.positions(["a"])
 
 
-def test_ids_of_one_hash_are_told_apart(tmp_path: Path) -> None:
+def test_ids_with_the_same_hash_are_distinguished(tmp_path: Path) -> None:
     with IdTableWriter(tmp_path) as writer:
         writer.add(["first", "second", "third"])
-    # As if all three ids had one hash: that of "second".
+    # As if all three ids had the hash of "second".
     hashes, order = np.load(tmp_path / "hashes.npy"), np.load(tmp_path / "order.npy")
     second = hashes[order.tolist().index(1)]
     np.save(tmp_path / "hashes.npy", np.full(3, second))
@@ -198,13 +198,13 @@ def test_ids_of_one_hash_are_told_apart(tmp_path: Path) -> None:
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(st.lists(st.text(st.characters(exclude_categories=[]), max_size=8), unique=True), st.data())
-def test_any_ids_are_found_again(tmp_path: Path, ids: list[str], data: st.DataObject) -> None:
+def test_any_id_is_found_again(tmp_path: Path, ids: list[str], data: st.DataObject) -> None:
     batch = data.draw(st.integers(1, 5))
     with IdTableWriter(tmp_path) as writer:
         for start in range(0, len(ids), batch):
             writer.add(ids[start : start + batch])
     table = IdTable(tmp_path)
-    places = data.draw(st.lists(st.integers(0, len(ids) - 1))) if ids else []
-    asked = [ids[place] for place in places]
-    assert table.positions(asked).tolist() == places
-    assert table.ids(places) == asked
+    positions = data.draw(st.lists(st.integers(0, len(ids) - 1))) if ids else []
+    chosen = [ids[position] for position in positions]
+    assert table.positions(chosen).tolist() == positions
+    assert table.ids(positions) == chosen

@@ -1,4 +1,4 @@
-"""Teacher, students and export on a tiny encoder and a tiny shop, all of it for real."""
+"""Teacher, students and export end to end, with a tiny encoder and a tiny shop, no mocks."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ SMALL: dict[str, Any] = {
     "bert-bilstm": BertBiLstmSettings(dim=16, state=8, attention=8, hidden=16),
     "twin": TwinSettings(dim=16, layers=1, heads=2, feed_forward=16, vector=16),
 }
-# Everything that settings can change in what a student is, at its smallest.
+# Small students that cover every architecture setting.
 VARIANTS = {
     **{kind: (kind, settings) for kind, settings in SMALL.items()},
     "bert2dnn paper": (
@@ -64,12 +64,12 @@ THINGS = ["hose", "kettle", "lamp", "phone", "case", "shoe", "desk", "mug"]
 
 @pytest.fixture(scope="module")
 def pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Queries of one word, titles of three: relevant where the word is in the title."""
-    chance = np.random.default_rng(3)
+    """Queries of one word, titles of three; relevant if the title contains the word."""
+    rng = np.random.default_rng(3)
     rows = []
     for _ in range(1200):
-        title = list(chance.choice(THINGS, 3, replace=False))
-        query = str(chance.choice(THINGS))
+        title = list(rng.choice(THINGS, 3, replace=False))
+        query = str(rng.choice(THINGS))
         rows.append((query, " ".join(title), 0.95 if query in title else 0.05))
     queries, titles, labels = zip(*rows, strict=True)
     path = tmp_path_factory.mktemp("pairs") / "pairs.parquet"
@@ -88,7 +88,7 @@ def pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("variant", sorted(VARIANTS))
-def test_a_student_learns_exports_and_orders_unseen_pairs(
+def test_a_student_is_trained_exported_and_ranks(
     variant: str, encoder: str, pairs: Path, tmp_path: Path
 ) -> None:
     kind, student = VARIANTS[variant]
@@ -106,14 +106,14 @@ def test_a_student_learns_exports_and_orders_unseen_pairs(
 
 @pytest.fixture(scope="module")
 def student(encoder: str, pairs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A bert2dnn after one epoch."""
+    """The folder of a bert2dnn trained for one epoch."""
     folder = tmp_path_factory.mktemp("student")
     settings = replace(configuration("bert2dnn"), student=SMALL["bert2dnn"], epochs=1)
     distill("bert2dnn", [pairs], [], encoder, folder, settings)
     return folder
 
 
-def test_the_same_seed_trains_the_same_student(
+def test_the_same_seed_gives_the_same_student(
     student: Path, encoder: str, pairs: Path, tmp_path: Path
 ) -> None:
     settings = replace(configuration("bert2dnn"), student=SMALL["bert2dnn"], epochs=1)
@@ -122,8 +122,8 @@ def test_the_same_seed_trains_the_same_student(
     assert (tmp_path / weights).read_bytes() == (student / weights).read_bytes()
 
 
-class _Interrupts(logging.Handler):
-    """Ctrl-C, as soon as the first epoch is reported, or the second."""
+class _InterruptAfterEpoch(logging.Handler):
+    """Raises KeyboardInterrupt when the log reports the given epoch."""
 
     def __init__(self, epoch: int) -> None:
         super().__init__()
@@ -134,35 +134,35 @@ class _Interrupts(logging.Handler):
             raise KeyboardInterrupt
 
 
-def test_an_interrupted_student_ends_as_if_it_had_not_been(
+def test_an_interrupted_run_resumes_and_gives_the_same_student(
     encoder: str, pairs: Path, tmp_path: Path
 ) -> None:
     settings = replace(configuration("bert2dnn"), student=SMALL["bert2dnn"], epochs=3, batch=64)
     whole = distill("bert2dnn", [pairs], [], encoder, tmp_path / "whole", settings)
     broken = tmp_path / "broken"
-    said = logging.getLogger("qtr_rerank.students.distill")
-    before = said.level
-    interrupts = _Interrupts(epoch=2)
-    said.addHandler(interrupts)
-    said.setLevel(logging.INFO)
+    logger = logging.getLogger("qtr_rerank.students.distill")
+    level = logger.level
+    interrupts = _InterruptAfterEpoch(epoch=2)
+    logger.addHandler(interrupts)
+    logger.setLevel(logging.INFO)
     try:
         with pytest.raises(KeyboardInterrupt):
             distill("bert2dnn", [pairs], [], encoder, broken, settings)
     finally:
-        said.removeHandler(interrupts)
-        said.setLevel(before)
+        logger.removeHandler(interrupts)
+        logger.setLevel(level)
     with pytest.raises(DataError, match="give the same ones"):
         distill("bert2dnn", [pairs], [], encoder, broken, replace(settings, seed=8))
-    again = distill("bert2dnn", [pairs], [], encoder, broken, settings)
-    assert again == whole
+    resumed = distill("bert2dnn", [pairs], [], encoder, broken, settings)
+    assert resumed == whole
     weights = "student.safetensors"
     assert (broken / weights).read_bytes() == (tmp_path / "whole" / weights).read_bytes()
     assert not (broken / "checkpoint.pt").exists()
 
 
 @pytest.mark.parametrize("steps", [1, 8, 9, 10])
-def test_the_shortest_of_runs_ends(steps: int, encoder: str, pairs: Path, tmp_path: Path) -> None:
-    """Of nine steps, warm-up would be of none."""
+def test_a_run_may_have_few_steps(steps: int, encoder: str, pairs: Path, tmp_path: Path) -> None:
+    """A tenth of nine steps would be less than one step of warm-up."""
     settings = replace(
         configuration("bert2dnn"), student=SMALL["bert2dnn"], epochs=steps, batch=2000
     )
@@ -170,7 +170,15 @@ def test_the_shortest_of_runs_ends(steps: int, encoder: str, pairs: Path, tmp_pa
     assert report.epochs == steps
 
 
-def test_an_artifact_that_disagrees_with_torch_is_refused(student: Path, tmp_path: Path) -> None:
+def test_without_training_or_held_out_pairs_distillation_is_an_error(
+    encoder: str, pairs: Path, tmp_path: Path
+) -> None:
+    settings = replace(configuration("bert2dnn"), student=SMALL["bert2dnn"], held_out_share=0.0)
+    with pytest.raises(DataError, match="1200 pairs to train on and 0 held out"):
+        distill("bert2dnn", [pairs], [], encoder, tmp_path, settings)
+
+
+def test_parity_check_rejects_an_artifact_unlike_torch(student: Path, tmp_path: Path) -> None:
     artifact = export_student(student, tmp_path / "artifact")
     loaded, _ = load_student(student)
     other: Any = loaded
@@ -184,7 +192,7 @@ def test_an_artifact_that_disagrees_with_torch_is_refused(student: Path, tmp_pat
         check_parity(other, artifact, probes)
 
 
-def test_a_folder_that_is_no_model_is_never_replaced(student: Path, tmp_path: Path) -> None:
+def test_export_never_replaces_a_folder_that_is_no_artifact(student: Path, tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "notes.txt").write_text("dear")
     with pytest.raises(ArtifactError, match="is no model folder"):
@@ -193,7 +201,7 @@ def test_a_folder_that_is_no_model_is_never_replaced(student: Path, tmp_path: Pa
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
 
 
-def test_a_diverging_run_stops_and_says_so(encoder: str, pairs: Path, tmp_path: Path) -> None:
+def test_a_loss_of_nan_is_an_error(encoder: str, pairs: Path, tmp_path: Path) -> None:
     table = read_table(pairs, [])
     broken = tmp_path / "broken.parquet"
     place = table.column_names.index("teacher_logit")
@@ -206,7 +214,7 @@ def test_a_diverging_run_stops_and_says_so(encoder: str, pairs: Path, tmp_path: 
 
 def test_a_teacher_trains_scores_and_resumes(encoder: str, pairs: Path, tmp_path: Path) -> None:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # transformers' own
+        warnings.simplefilter("ignore")  # of transformers
         teacher = finetune(
             pairs, [], tmp_path / "teacher", FinetuneSettings(encoder, weak_pairs=256)
         )
@@ -224,7 +232,7 @@ def test_a_teacher_trains_scores_and_resumes(encoder: str, pairs: Path, tmp_path
         score_pairs(teacher, pairs, out, ScoreSettings(shard_rows=400))
 
 
-def test_labels_of_one_grade_alone_are_refused(encoder: str, pairs: Path, tmp_path: Path) -> None:
+def test_labels_of_a_single_grade_are_an_error(encoder: str, pairs: Path, tmp_path: Path) -> None:
     table = read_table(pairs, [])
     place = table.column_names.index("label")
     values = pa.array([3.0] * table.num_rows, type=pa.float32())
@@ -244,7 +252,7 @@ def test_an_unknown_encoder_is_named(pairs: Path, tmp_path: Path) -> None:
         finetune(pairs, [], tmp_path / "t", settings)
 
 
-def test_the_commands_do_what_the_functions_do(
+def test_commands_make_label_and_score_pairs(
     encoder: str, pairs: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.ERROR)

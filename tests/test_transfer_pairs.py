@@ -1,4 +1,4 @@
-"""Label-free training pairs: made from titles, the same for the same seed."""
+"""Transfer pairs made from titles, judged pairs, and the query split."""
 
 from __future__ import annotations
 
@@ -30,12 +30,14 @@ TITLES = [f"{brand} {thing} {size} cm" for brand in ("Acme", "Bolt") for thing i
 
 
 def _search(query: str, k: int) -> Sequence[int]:
-    asked = set(words(query))
-    scored = [(len(asked & set(words(title))), -place) for place, title in enumerate(TITLES)]
-    return [-place for hits, place in sorted(scored, reverse=True)[:k] if hits]
+    query_words = set(words(query))
+    scored = [
+        (len(query_words & set(words(title))), -position) for position, title in enumerate(TITLES)
+    ]
+    return [-position for matches, position in sorted(scored, reverse=True)[:k] if matches]
 
 
-def test_the_same_seed_gives_the_same_pairs_and_another_seed_others() -> None:
+def test_pairs_depend_only_on_the_seed() -> None:
     settings = TransferPairSettings(generated_queries=50)
     first = list(make_transfer_pairs(TITLES, ["kettle"], _search, settings))
     assert first == list(make_transfer_pairs(TITLES, ["kettle"], _search, settings))
@@ -43,7 +45,7 @@ def test_the_same_seed_gives_the_same_pairs_and_another_seed_others() -> None:
     assert first != list(make_transfer_pairs(TITLES, ["kettle"], _search, other))
 
 
-def test_no_pair_comes_twice_and_given_queries_come_first() -> None:
+def test_pairs_are_distinct_and_given_queries_come_first() -> None:
     pairs = list(
         make_transfer_pairs(
             TITLES, ["kettle"], _search, TransferPairSettings(generated_queries=100)
@@ -54,7 +56,7 @@ def test_no_pair_comes_twice_and_given_queries_come_first() -> None:
     assert {pair.source for pair in pairs} == {"lexical", "random"}
 
 
-def test_misspelt_queries_keep_their_clean_form_for_the_teacher() -> None:
+def test_the_clean_query_has_no_misspelling() -> None:
     settings = TransferPairSettings(generated_queries=200, misspelling_rate=1.0)
     pairs = list(make_transfer_pairs(TITLES, [], _search, settings))
     changed = [pair for pair in pairs if pair.query != pair.clean_query]
@@ -64,22 +66,22 @@ def test_misspelt_queries_keep_their_clean_form_for_the_teacher() -> None:
 
 
 @given(st.text(max_size=60), st.integers(0, 2**32), st.integers(1, 6))
-def test_a_made_query_is_words_of_its_title(title: str, seed: int, most: int) -> None:
+def test_a_generated_query_consists_of_words_of_its_title(title: str, seed: int, most: int) -> None:
     query = generate_query(title, random.Random(seed), most)
     assert set(words(query)) <= set(words(title)) | {""}
     assert len(query.split()) <= most
 
 
 @given(st.text(alphabet="abc ", max_size=40), st.integers(0, 2**32))
-def test_a_slip_changes_one_word_by_one_letter_at_most(query: str, seed: int) -> None:
-    slipped = misspell(query, random.Random(seed))
-    before, after = query.split(" "), slipped.split(" ")
+def test_a_misspelling_changes_one_word_by_at_most_one_letter(query: str, seed: int) -> None:
+    misspelt = misspell(query, random.Random(seed))
+    before, after = query.split(" "), misspelt.split(" ")
     differing = [(a, b) for a, b in zip(before, after, strict=True) if a != b]
     assert len(differing) <= 1
     assert all(abs(len(a) - len(b)) <= 1 for a, b in differing)
 
 
-def test_coverage_weighs_rare_words_more() -> None:
+def test_rare_words_weigh_more_in_coverage() -> None:
     coverage = Coverage(TITLES)
     assert coverage("kettle", "Steel kettles") == 1.0
     assert coverage("kettle 10 cm", "hose 10 cm") > coverage("kettle 10 cm", "hose 11 cm") > 0.0
@@ -87,7 +89,7 @@ def test_coverage_weighs_rare_words_more() -> None:
     assert coverage("", "a kettle") == 0.0
 
 
-def test_near_twins_of_a_query_fall_on_one_side_of_the_split() -> None:
+def test_variants_of_a_query_are_on_the_same_side_of_the_split() -> None:
     assert split_of("laptop") == split_of("Laptops") == split_of("lap top")
     sides = [split_of(f"query {n}") for n in range(1000)]
     assert 0.25 < sides.count("dev") / 1000 < 0.35
@@ -107,7 +109,7 @@ def test_judged_pairs_are_scaled_and_split(tmp_path: Path) -> None:
     assert total == 40
 
 
-def test_a_transfer_set_is_written_with_its_coverage(tmp_path: Path) -> None:
+def test_a_transfer_set_has_a_coverage_column(tmp_path: Path) -> None:
     out = tmp_path / "pairs.parquet"
     rows = write_transfer_set(
         TITLES, ["garden hose"], out, TransferPairSettings(generated_queries=40)
@@ -117,7 +119,7 @@ def test_a_transfer_set_is_written_with_its_coverage(tmp_path: Path) -> None:
     assert all(0.0 <= value <= 1.0 for value in table.column("coverage").to_pylist())
 
 
-def test_no_titles_is_said(tmp_path: Path) -> None:
+def test_without_titles_a_transfer_set_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no titles"):
         write_transfer_set([], [], tmp_path / "pairs.parquet", TransferPairSettings())
 
@@ -125,12 +127,12 @@ def test_no_titles_is_said(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "fields", [{"misspelling_rate": 1.5}, {"generated_queries": -1}, {"max_query_words": 0}]
 )
-def test_impossible_settings_are_refused(fields: dict[str, float]) -> None:
+def test_impossible_settings_are_errors(fields: dict[str, float]) -> None:
     with pytest.raises(SettingsError, match=next(iter(fields))):
         TransferPairSettings(**fields)  # type: ignore[arg-type]
 
 
-def test_texts_are_read_by_column_and_source(tmp_path: Path) -> None:
+def test_texts_are_selected_by_column_and_source(tmp_path: Path) -> None:
     path = tmp_path / "titles.tsv"
     path.write_text('source\ttitle\na\tScreen 17" wide\nb\tMug\na\t\n')
     assert list(read_texts(path, "title", ("a",))) == ['Screen 17" wide']

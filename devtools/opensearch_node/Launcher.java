@@ -1,9 +1,9 @@
-// Plug in: starts one OpenSearch node on the loopback address, and ends with whoever started it.
+// Starts one OpenSearch node on the loopback address; it ends with the process that started it.
 //
 // java -cp 'lib/*' Launcher.java HOME CONFIG DATA LOGS PORT PORT_FILE
 //
-// PORT 0 takes a free one; the port taken is written to PORT_FILE once the node listens. The node
-// stops when standard input ends, so that it never outlives a parent that was killed.
+// PORT 0 takes a free port. The port is written to PORT_FILE when the node listens. The node stops
+// when its standard input ends, so that it does not survive a killed parent.
 
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -31,7 +31,7 @@ public class Launcher {
             .put("transport.port", "0")
             .put("http.type", "netty4")
             .put("transport.type", "netty4")
-            // A nearly full disk would make every index read-only, which a trial does not need.
+            // Otherwise a nearly full disk makes every index read-only.
             .put("cluster.routing.allocation.disk.threshold_enabled", false)
             .build();
         Environment environment = InternalSettingsPreparer.prepareEnvironment(
@@ -53,7 +53,7 @@ public class Launcher {
         Files.writeString(unfinished, Integer.toString(port));
         Files.move(unfinished, file, StandardCopyOption.ATOMIC_MOVE);
         while (System.in.read() != -1) {
-            // Nothing is ever sent: only the end counts.
+            // Nothing is sent; only the end of the stream matters.
         }
         System.exit(0);
     }

@@ -9,7 +9,8 @@ from pathlib import Path
 import click
 
 from devtools.opensearch_node.assemble import VERSION
-from devtools.opensearch_node.node import LocalNode, NodeSettings
+from devtools.opensearch_node.launch import NodeSettings
+from devtools.opensearch_node.node import LocalNode
 from qtr_rerank.errors import QtrError
 
 

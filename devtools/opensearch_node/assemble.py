@@ -1,14 +1,13 @@
-"""Plug in: assemble an OpenSearch node from Maven Central, for machines without Docker.
+"""Assemble an OpenSearch node from Maven Central, for machines without Docker.
 
-The node is a folder: `lib/` (the server), `modules/` and `plugins/` (k-NN, ML, neural search).
-It is made once per user and version, in a temporary folder that is renamed when it is whole.
+The node is a folder: `lib/` (the server), `modules/` and `plugins/` (k-NN, ML, neural search). It
+is made once per user and version, and appears in the cache folder when it is complete.
 """
 
 from __future__ import annotations
 
 import shutil
 import subprocess
-import tempfile
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,11 +16,12 @@ from fnmatch import fnmatch
 from pathlib import Path
 from xml.sax.saxutils import escape
 
+from qtr_rerank.atomic import delete_unfinished, replacing_folder
 from qtr_rerank.errors import QtrError
 
 VERSION = "2.19.1"
 _PLUGIN_VERSION = f"{VERSION}.0"
-# The server's own pom leaves log4j-core out; it has to be of the version of its log4j-api.
+# The server's pom omits log4j-core; its version must be that of the server's log4j-api.
 _LOG4J_VERSION = "2.21.0"
 _DEPENDENCY_PLUGIN = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1"
 _MAVEN_SECONDS = 1800
@@ -29,7 +29,7 @@ _MAVEN_SECONDS = 1800
 
 @dataclass(frozen=True, slots=True)
 class _Module:
-    """A module of the server, which its distribution would hold, with its descriptor's values."""
+    """A module that OpenSearch's distribution contains, with the values of its descriptor."""
 
     artifact: str
     class_name: str
@@ -67,63 +67,57 @@ _MODULES = (
     _Module(
         "search-pipeline-common",
         "org.opensearch.search.pipeline.common.SearchPipelineCommonModulePlugin",
-        # 2.19.1 was never published; 2.19.0 carries oversample and truncate_hits.
+        # 2.19.1 was not published; 2.19.0 has oversample and truncate_hits.
         version="2.19.0",
     ),
 )
 _PLUGINS = ("opensearch-job-scheduler", "opensearch-knn", "opensearch-ml-plugin", "neural-search")
-# 304 MB that only models run inside the node on a GPU would use.
+# 304 MB that only models inside the node use, on a GPU.
 _UNUSED_JARS = "onnxruntime_gpu-*.jar"
 
 
 def home_in(cache: Path) -> Path:
-    """Where `assemble` leaves the node; a folder of this name is always whole."""
+    """The folder that `assemble` makes; if it exists, it is complete."""
     return cache / f"opensearch-{VERSION}"
 
 
 def assemble(cache: Path) -> Path:
-    """The assembled node's folder; made first where it is not there (about 450 MB of download).
+    """The folder of the node, assembled if it is missing (a download of about 450 MB).
 
-    Raises QtrError where Maven is missing or cannot fetch what it needs.
+    Raises QtrError if Maven is missing or its download fails.
     """
     home = home_in(cache)
     if home.is_dir():
         return home
     cache.mkdir(parents=True, exist_ok=True)
-    with _locked(cache / f".opensearch-{VERSION}.lock"):
+    with _locked(cache / f".{home.name}.lock"):
         if home.is_dir():  # Another process made it while this one waited.
             return home
-        for left in cache.glob(f".opensearch-{VERSION}-*"):
-            shutil.rmtree(left)  # We hold the lock: whoever made it was interrupted.
-        stage = Path(tempfile.mkdtemp(prefix=f".opensearch-{VERSION}-", dir=cache))
-        try:
-            _assemble(stage)
-            (stage / "home").rename(home)
-        finally:
-            shutil.rmtree(stage)
+        delete_unfinished(cache, home.name)
+        with replacing_folder(home) as unfinished:
+            _assemble(unfinished)
     return home
 
 
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    """Hold a lock that the system lets go when the process ends, however it ends."""
+    """Hold a lock that the system releases when the process ends, even if it is killed."""
     try:
         import fcntl
     except ImportError:
         raise QtrError(
-            "a node can be assembled on Linux and macOS only; start Docker to run one here"
+            "a node can be assembled on Linux and macOS only; start Docker to run one"
         ) from None
     with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
-def _assemble(stage: Path) -> None:
-    """Fetch with Maven into stage/fetched, lay out in stage/home."""
-    poms, fetched, home = stage / "poms", stage / "fetched", stage / "home"
+def _assemble(home: Path) -> None:
+    """Download with Maven into temporary folders of `home`, and lay out the node in `home`."""
+    poms, fetched = home / "poms", home / "fetched"
     _write_poms(poms, fetched)
     _run_maven(poms)
-    home.mkdir()
     (fetched / "lib").rename(home / "lib")
     in_lib = {jar.name for jar in (home / "lib").iterdir()}
     for module in _MODULES:
@@ -131,7 +125,7 @@ def _assemble(stage: Path) -> None:
         folder.mkdir(parents=True)
         base = {jar.name for jar in (fetched / module.extends).iterdir()} if module.extends else ()
         for jar in sorted((fetched / module.name).iterdir()):
-            # The node refuses to start where two class paths hold one class.
+            # The node refuses to start if two class paths have the same class.
             if jar.name not in in_lib and jar.name not in base:
                 shutil.copy(jar, folder)
         (folder / "plugin-descriptor.properties").write_text(_descriptor(module), encoding="utf-8")
@@ -141,12 +135,14 @@ def _assemble(stage: Path) -> None:
         with zipfile.ZipFile(archive) as plugin:
             used = [name for name in plugin.namelist() if not fnmatch(name, _UNUSED_JARS)]
             plugin.extractall(folder, used)
+    for temporary in (poms, fetched):
+        shutil.rmtree(temporary)
 
 
 def _write_poms(poms: Path, fetched: Path) -> None:
-    """One project that lists the parts, and a project a part, whose dependencies are the part.
+    """Write a Maven project for each part, with the part as its dependencies, and one for all.
 
-    Apart, because each module's jars are resolved on their own, as its class loader is its own.
+    Each module has a class loader of its own, so its jars are resolved separately.
     """
     server = [
         _dependency("org.opensearch", "opensearch", VERSION),
@@ -160,7 +156,7 @@ def _write_poms(poms: Path, fetched: Path) -> None:
     for name in _PLUGINS:
         parts[name] = ([_dependency(group, name, _PLUGIN_VERSION, kind="zip")], True)
     for name, (dependencies, alone) in parts.items():
-        # dependency:copy-dependencies reads these as its arguments.
+        # dependency:copy-dependencies reads its arguments from these properties.
         properties = (
             f"<properties><outputDirectory>{escape(str(fetched / name))}</outputDirectory>"
             f"<includeScope>runtime</includeScope>"
@@ -169,7 +165,7 @@ def _write_poms(poms: Path, fetched: Path) -> None:
         body = f"{properties}<dependencies>{''.join(dependencies)}</dependencies>"
         _write_pom(poms / name, name, body)
     modules = "".join(f"<module>{name}</module>" for name in parts)
-    # The listing project has no dependencies of its own to copy.
+    # The project of all parts has no dependencies to copy.
     skip = "<properties><mdep.skip>true</mdep.skip></properties>"
     _write_pom(poms, "parts", f"{skip}<modules>{modules}</modules>")
 
@@ -212,7 +208,8 @@ def _run_maven(poms: Path) -> None:
             "no OpenSearch node can be assembled: Maven (mvn) is not on the PATH; "
             "install it (Debian: apt-get install maven), or start Docker"
         )
-    # Not strict about checksums (-C): the plugins' zips have none there. Unpacking checks those.
+    # Without strict checksums (-C): Maven Central has none for the plugins' zips. Unpacking checks
+    # their CRCs.
     options = ["-q", "-B", "-Dstyle.color=never"]
     command = [maven, *options, f"{_DEPENDENCY_PLUGIN}:copy-dependencies"]
     try:
@@ -229,11 +226,11 @@ def _run_maven(poms: Path) -> None:
     except subprocess.TimeoutExpired:
         raise QtrError(
             f"Maven had not fetched OpenSearch {VERSION} after {_MAVEN_SECONDS} s; "
-            "see whether Maven Central is reached, and run this again"
+            "check that Maven Central can be reached, and try again"
         ) from None
     if done.returncode != 0:
         tail = "\n".join(done.stdout.splitlines()[-15:])
         raise QtrError(
             f"Maven could not fetch OpenSearch {VERSION} (exit status {done.returncode}); "
-            f"see whether Maven Central is reached, and run this again. It said:\n{tail}"
+            f"check that Maven Central can be reached, and try again. Its output ends:\n{tail}"
         )

@@ -45,8 +45,8 @@ class NodeSettings:
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """`command` runs the node until its standard input ends; `find_port` returns its port once it
-    has one. `cleanup`, where there is one, removes what outlives a killed command.
+    """`command` runs the node until its standard input ends; `find_port` returns the port, or None
+    before it is known. `cleanup` removes what survives a killed command.
     """
 
     command: list[str]

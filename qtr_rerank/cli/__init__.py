@@ -13,19 +13,19 @@ from qtr_rerank.errors import QtrError
 COMMANDS = {
     "bench": "qtr_rerank.cli.bench:bench",
     "data": "qtr_rerank.cli.data:data",
-    "distill": "qtr_rerank.cli.train:distill",
+    "distill": "qtr_rerank.cli.distill:distill",
     "evaluate": "qtr_rerank.cli.evaluate:evaluate",
-    "export": "qtr_rerank.cli.train:export",
+    "export": "qtr_rerank.cli.export:export",
     "index": "qtr_rerank.cli.index:index",
     "models": "qtr_rerank.cli.models:models",
     "opensearch": "qtr_rerank.cli.opensearch:opensearch",
-    "pairs": "qtr_rerank.cli.train:pairs",
+    "pairs": "qtr_rerank.cli.pairs:pairs",
     "sample": "qtr_rerank.cli.data:sample",
     "score": "qtr_rerank.cli.score:score",
     "search": "qtr_rerank.cli.search:search",
     "serve": "qtr_rerank.cli.serve:serve",
     "teacher": "qtr_rerank.cli.teacher:teacher",
-    "train": "qtr_rerank.cli.recipe:train",
+    "train": "qtr_rerank.cli.train:train",
 }
 
 

@@ -1,4 +1,4 @@
-"""`qtr teacher`: pre-train, fine-tune, stack, score and mix the models that students learn from."""
+"""`qtr teacher`: pre-train, fine-tune and stack teachers, score pairs, mix their scores."""
 
 from __future__ import annotations
 
@@ -7,11 +7,9 @@ from pathlib import Path
 import click
 
 from qtr_rerank.cli.set_option import with_overrides
-from qtr_rerank.cli.train import IN_PATH, OUT_PATH, need_training
+from qtr_rerank.cli.training_options import IN_PATH, OUT_PATH, need_training
 
-SET = click.option(
-    "--set", "assignments", multiple=True, metavar="NAME=VALUE", help="Any field of the settings."
-)
+SET = click.option("--set", "assignments", multiple=True, metavar="NAME=VALUE", help="Any setting.")
 
 
 @click.group()
@@ -23,10 +21,10 @@ def teacher() -> None:
 @teacher.command("pretrain")
 @click.argument("titles", nargs=-1, required=True, type=IN_PATH)
 @click.option("--encoder", required=True, help="A Hugging Face id or a local folder.")
-@click.option("--column", default="title", show_default=True, help="Column that holds the titles.")
-@click.option("--source", "sources", multiple=True, help="Keep only rows of this `source`.")
+@click.option("--column", default="title", show_default=True, help="Column of the titles.")
+@click.option("--source", "sources", multiple=True, help="Keep only rows with this `source`.")
 @click.option("--epochs", default=1, show_default=True)
-@click.option("--from-scratch", is_flag=True, help="Take the encoder's shapes, not its weights.")
+@click.option("--from-scratch", is_flag=True, help="Use the encoder's sizes, not its weights.")
 @SET
 @click.option("-o", "--out", required=True, type=OUT_PATH, help="Folder of the encoder.")
 def pretrain(
@@ -39,7 +37,7 @@ def pretrain(
     assignments: tuple[str, ...],
     out: Path,
 ) -> None:
-    """eBERT: go on with masked-language modelling on a catalog's TITLES; resumable."""
+    """eBERT: continue masked-language modelling on a catalog's TITLES; resumable."""
     from qtr_rerank.data.text_lists import read_texts
     from qtr_rerank.teacher.pretrain import PretrainSettings
     from qtr_rerank.teacher.pretrain import pretrain as run
@@ -55,7 +53,9 @@ def pretrain(
 @click.option("--encoder", required=True, help="A Hugging Face id or a local folder.")
 @click.option("--weak", type=IN_PATH, help="Label-free pairs with the column `label`.")
 @click.option("--gold", multiple=True, type=IN_PATH, help="Judged pairs.")
-@click.option("--dev", type=IN_PATH, help="Judged pairs for early stopping; else a share of gold.")
+@click.option(
+    "--dev", type=IN_PATH, help="Judged pairs for early stopping; else a share of --gold."
+)
 @click.option("--epochs", default=1, show_default=True)
 @click.option("--weak-pairs", default=45_000, show_default=True)
 @click.option("--gold-repeats", default=4, show_default=True)
@@ -76,7 +76,7 @@ def finetune(
     assignments: tuple[str, ...],
     out: Path,
 ) -> None:
-    """Train a cross-encoder on labelled pairs; goes on where it was interrupted."""
+    """Train a cross-encoder on labelled pairs; continues an interrupted run."""
     from qtr_rerank.teacher.finetune import FinetuneSettings
     from qtr_rerank.teacher.finetune import finetune as run
 
@@ -95,9 +95,11 @@ def finetune(
 @teacher.command("stack")
 @click.argument("first_teacher", type=IN_PATH)
 @click.argument("pairs_file", type=IN_PATH)
-@click.option("--encoder", required=True, help="What teacher 2 starts from.")
-@click.option("--gold", multiple=True, type=IN_PATH, help="Judged pairs, learnt last.")
-@click.option("--dev", type=IN_PATH, help="Judged pairs for early stopping; else a share of gold.")
+@click.option("--encoder", required=True, help="Teacher 2 starts from it.")
+@click.option("--gold", multiple=True, type=IN_PATH, help="Judged pairs, trained on last.")
+@click.option(
+    "--dev", type=IN_PATH, help="Judged pairs for early stopping; else a share of --gold."
+)
 @click.option("--epochs", default=1, show_default=True, help="Over the judged pairs.")
 @click.option("--weak-pairs", default=200_000, show_default=True, help="Labelled pairs, at most.")
 @SET
@@ -113,7 +115,7 @@ def stack(
     assignments: tuple[str, ...],
     out: Path,
 ) -> None:
-    """FIRST_TEACHER labels PAIRS_FILE, and teacher 2 is trained on that; resumable."""
+    """Label PAIRS_FILE with FIRST_TEACHER and train teacher 2 on the labels; resumable."""
     from qtr_rerank.teacher.finetune import FinetuneSettings
     from qtr_rerank.teacher.score import ScoreSettings
     from qtr_rerank.teacher.stack import stack as run
@@ -139,7 +141,7 @@ def stack(
 @click.option("--shard-rows", default=20_000, show_default=True)
 @click.option("-o", "--out", required=True, type=OUT_PATH, help="Folder of Parquet shards.")
 def score(teacher_folder: Path, pairs_file: Path, shard_rows: int, out: Path) -> None:
-    """Add `teacher_logit` to pairs, shard by shard; goes on where it was interrupted."""
+    """Add `teacher_logit` to pairs, shard by shard; continues an interrupted run."""
     from qtr_rerank.teacher.score import ScoreSettings, score_pairs
 
     rows = score_pairs(teacher_folder, pairs_file, out, ScoreSettings(shard_rows=shard_rows))
@@ -152,7 +154,7 @@ def score(teacher_folder: Path, pairs_file: Path, shard_rows: int, out: Path) ->
     "--fit",
     "judged",
     type=IN_PATH,
-    help="Judged pairs with these columns that no teacher has seen.",
+    help="Judged pairs with these columns that no teacher was trained on.",
 )
 @click.option(
     "--column",
@@ -160,9 +162,9 @@ def score(teacher_folder: Path, pairs_file: Path, shard_rows: int, out: Path) ->
     multiple=True,
     default=("teacher_logit", "cosine", "coverage"),
     show_default=True,
-    help="Opinions to mix.",
+    help="Column to mix; can be repeated.",
 )
-@click.option("--mixture", type=OUT_PATH, help="File of the weights: written by --fit, else read.")
+@click.option("--mixture", type=OUT_PATH, help="File of weights: written with --fit, else read.")
 @click.option("-o", "--out", required=True, type=OUT_PATH, help="Parquet file to write.")
 def mix(
     pairs_file: Path,
@@ -171,7 +173,7 @@ def mix(
     mixture: Path | None,
     out: Path,
 ) -> None:
-    """Replace `teacher_logit` of PAIRS_FILE by a calibrated mixture of several opinions."""
+    """Replace `teacher_logit` of PAIRS_FILE by a calibrated mixture of several columns."""
     from qtr_rerank.teacher.mixture import Mixture, apply_mixture, fit_mixture
 
     if judged is not None:
@@ -181,7 +183,9 @@ def mix(
     elif mixture is not None:
         fitted = Mixture.load(mixture)
     else:
-        raise click.UsageError("give --fit JUDGED, or --mixture FILE with weights fitted before")
+        raise click.UsageError(
+            "give --fit JUDGED, or --mixture FILE with weights of an earlier --fit"
+        )
     rows = apply_mixture(fitted, pairs_file, out)
     weights = ", ".join(f"{name} {weight:+.2f}" for name, weight in fitted.weights.items())
     click.echo(f"{rows:,} pairs -> {out}\n  {weights}, bias {fitted.bias:+.2f}")

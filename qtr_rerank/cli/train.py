@@ -1,262 +1,228 @@
-"""`qtr pairs`, `qtr distill`, `qtr export`: from titles to an artifact, by hand."""
+"""`qtr train`: models for a shop's own catalog, or with a preset the models of the package."""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, TypeVar
 
 import click
+from click.core import ParameterSource
 
+from qtr_rerank.cli.progress import shown_progress
 from qtr_rerank.cli.set_option import with_overrides
-from qtr_rerank.errors import MissingExtraError
+from qtr_rerank.cli.training_options import IN_PATH, OUT_PATH, READS_HELP, need_training
 from qtr_rerank.template import DEFAULT_TEMPLATE
 
-IN_PATH = click.Path(exists=True, path_type=Path)
-OUT_PATH = click.Path(path_type=Path)
-READS_HELP = "What models read of a product, as '{brand} {title} {category}'."
+if TYPE_CHECKING:
+    from qtr_rerank.recipe.catalog_recipe import TrainReport
+    from qtr_rerank.recipe.general_settings import GeneralSettings
+    from qtr_rerank.recipe.train_settings import TrainSettings
 
+    Settings = TypeVar("Settings", TrainSettings, GeneralSettings)
 
-@click.group()
-def pairs() -> None:
-    """Make training pairs: label-free from titles, or from judgments."""
-    need_training()
-
-
-@pairs.command("synthesize")
-@click.argument("titles", nargs=-1, required=True, type=IN_PATH)
-@click.option("--column", default="title", show_default=True, help="Column that holds the titles.")
-@click.option("--source", "sources", multiple=True, help="Keep only rows of this `source`.")
-@click.option("--queries", "query_files", multiple=True, type=IN_PATH, help="Real queries.")
-@click.option("--query-source", "query_sources", multiple=True, help="As --source, for queries.")
-@click.option("--keep-out", multiple=True, type=IN_PATH, help="Judged pairs; avoid their queries.")
-@click.option("--generated", default=60_000, show_default=True, help="Queries made from titles.")
-@click.option("--dense-encoder", help="A bi-encoder: find some titles by meaning, too.")
-@click.option("--size", type=int, help="Pairs to write, at most.")
-@click.option("--reads", help=f"{READS_HELP} TITLES are then catalogs.")
-@click.option("--seed", default=7, show_default=True)
-@click.option("-o", "--out", required=True, type=OUT_PATH, help="Parquet file to write.")
-def synthesize(
-    titles: tuple[Path, ...],
-    column: str,
-    sources: tuple[str, ...],
-    query_files: tuple[Path, ...],
-    query_sources: tuple[str, ...],
-    keep_out: tuple[Path, ...],
-    generated: int,
-    dense_encoder: str | None,
-    size: int | None,
-    reads: str | None,
-    seed: int,
-    out: Path,
-) -> None:
-    """Pairs without labels: queries, given or made from TITLES, with titles found for them."""
-    from qtr_rerank.data.catalog_formats import open_catalog, product_texts
-    from qtr_rerank.data.text_lists import read_texts
-    from qtr_rerank.teacher.transfer_pairs import TransferPairSettings
-    from qtr_rerank.teacher.write_pairs import write_transfer_set
-    from qtr_rerank.template import ProductText
-
-    def read(path: Path) -> Iterable[str]:
-        if reads is None:
-            return read_texts(path, column, sources)
-        catalog = open_catalog(path, columns={} if column == "title" else {"title": column})
-        return product_texts(catalog, ProductText(reads), sources).values()
-
-    count = write_transfer_set(
-        (title for path in titles for title in read(path)),
-        _given_queries(query_files, query_sources, keep_out),
-        out,
-        TransferPairSettings(generated_queries=generated, size=size, seed=seed),
-        dense_encoder,
-        ProductText(reads).template if reads else DEFAULT_TEMPLATE,
-    )
-    click.echo(f"{count:,} pairs -> {out}")
-
-
-@pairs.command("words")
-@click.argument("titles", nargs=-1, type=IN_PATH)
-@click.option("--encoder", required=True, help="Its vocabulary and its sense of words are used.")
-@click.option("--column", default="title", show_default=True, help="Column that holds the titles.")
-@click.option("--source", "sources", multiple=True, help="Keep only rows of this `source`.")
-@click.option("--queries", "query_files", multiple=True, type=IN_PATH, help="Real queries.")
-@click.option("--query-source", "query_sources", multiple=True, help="As --source, for queries.")
-@click.option("--keep-out", multiple=True, type=IN_PATH, help="Judged pairs; avoid their queries.")
-@click.option("--size", default=150_000, show_default=True, help="Pairs to write.")
-@click.option("--seed", default=7, show_default=True)
-@click.option("-o", "--out", required=True, type=OUT_PATH, help="Parquet file to write.")
-def word_pairs(
-    titles: tuple[Path, ...],
-    encoder: str,
-    column: str,
-    sources: tuple[str, ...],
-    query_files: tuple[Path, ...],
-    query_sources: tuple[str, ...],
-    keep_out: tuple[Path, ...],
-    size: int,
-    seed: int,
-    out: Path,
-) -> None:
-    """Pairs without labels of words that TITLES lack, for shops of other kinds."""
-    from qtr_rerank.data.text_lists import read_texts
-    from qtr_rerank.teacher.vocabulary_pairs import VocabularyPairSettings
-    from qtr_rerank.teacher.write_pairs import write_vocabulary_pairs
-
-    count = write_vocabulary_pairs(
-        encoder,
-        (title for path in titles for title in read_texts(path, column, sources)),
-        _given_queries(query_files, query_sources, keep_out),
-        out,
-        VocabularyPairSettings(pairs=size, seed=seed),
-    )
-    click.echo(f"{count:,} pairs -> {out}")
-
-
-@pairs.command("judged")
-@click.argument("dataset")
-@click.argument("folder", type=IN_PATH)
-@click.option("--split", type=click.Choice(["train", "dev"]), help="One side of the query split.")
-@click.option("--reads", default=DEFAULT_TEMPLATE, show_default=True, help=READS_HELP)
-@click.option("-o", "--out", required=True, type=OUT_PATH, help="Parquet file to write.")
-def judged(dataset: str, folder: Path, split: Any, reads: str, out: Path) -> None:
-    """Judged pairs of a public data set (icecat, ...) that lies in FOLDER."""
-    from qtr_rerank.data.catalog_formats import product_texts
-    from qtr_rerank.data.datasets import open_dataset
-    from qtr_rerank.teacher.write_pairs import write_judged_pairs
-    from qtr_rerank.template import ProductText
-
-    opened = open_dataset(dataset, folder)
-    titles = product_texts(opened.catalog(), ProductText(reads))
-    count = write_judged_pairs(opened.judgments(), titles, out, split, reads)
-    click.echo(f"{count:,} pairs -> {out}")
-
-
-@pairs.command("augment")
-@click.argument("pairs_file", type=IN_PATH)
-@click.option("--per-pair", default=1, show_default=True, help="Variations of each pair.")
-@click.option("--seed", default=7, show_default=True)
-@click.option("-o", "--out", required=True, type=OUT_PATH, help="Parquet file to write.")
-def augment(pairs_file: Path, per_pair: int, seed: int, out: Path) -> None:
-    """Variations of pairs: words masked, swapped, n-grams, titles of other queries."""
-    from qtr_rerank.teacher.augmented_pairs import AugmentSettings
-    from qtr_rerank.teacher.write_pairs import write_augmented_pairs
-
-    rows = write_augmented_pairs(pairs_file, out, AugmentSettings(per_pair=per_pair, seed=seed))
-    click.echo(f"{rows:,} pairs -> {out}")
-
-
-@pairs.command("sample")
-@click.option("--queries", default=1500, show_default=True, help="Queries to make.")
-@click.option("--per-query", default=16, show_default=True, help="Products of each, at most.")
-@click.option("--seed", default=11, show_default=True, help="Of the shop; not `qtr sample`'s.")
-@click.option("--reads", default=DEFAULT_TEMPLATE, show_default=True, help=READS_HELP)
-@click.option("-o", "--out", required=True, type=OUT_PATH, help="Parquet file to write.")
-def sample(queries: int, per_query: int, seed: int, reads: str, out: Path) -> None:
-    """Judged pairs of a generated shop: synonyms, units, negation, accessories."""
-    from qtr_rerank.teacher.write_pairs import write_sample_pairs
-    from qtr_rerank.template import ProductText
-
-    count = write_sample_pairs(out, queries, per_query, seed, ProductText(reads))
-    click.echo(f"{count:,} pairs -> {out}")
-
-
-@pairs.command("label")
-@click.argument("pairs_file", type=IN_PATH)
-@click.option("--encoder", required=True, help="Bi-encoder: a Hugging Face id or a local folder.")
-@click.option("-o", "--out", required=True, type=OUT_PATH)
-def label(pairs_file: Path, encoder: str, out: Path) -> None:
-    """Label pairs without judges: half a bi-encoder's cosine, half lexical coverage."""
-    from qtr_rerank.teacher.weak_labels import add_cosine, add_weak_label
-
-    add_cosine(encoder, pairs_file, out)
-    add_weak_label(out, out)
-    click.echo(f"labelled -> {out}")
+# The preset has its own data, seeds and sizes: these options would have no effect.
+_NOT_WITH_PRESET = ("judgments", "size", "reads", "seed", "format", "columns")
 
 
 @click.command()
-@click.argument("kind")
-@click.option("--scores", multiple=True, type=IN_PATH, help="Teacher's scores of transfer pairs.")
-@click.option("--gold", multiple=True, type=IN_PATH, help="Teacher's scores of judged pairs.")
-@click.option("--encoder", required=True, help="Vocabulary and first token vectors come from it.")
-@click.option("--config", default="default", show_default=True, help="Named settings of the kind.")
-@click.option("--epochs", type=int, help="Default: the configuration's own.")
+@click.argument("catalog", required=False, type=IN_PATH)
+@click.option("--judgments", type=IN_PATH, help="Table of query, docid, rating to learn from, too.")
+@click.option("-o", "--out", required=True, type=OUT_PATH, help="Folder of the models.")
+@click.option(
+    "--size", default="medium", show_default=True, help="How much to train: small, medium, large."
+)
+@click.option("--encoder", help="A Hugging Face id or a local folder.  [default: all-MiniLM-L6-v2]")
+@click.option("--students", help="Kinds, separated by commas.  [default: all]")
+@click.option("--epochs", type=int, help="Of every student.  [default: each kind's own]")
+@click.option("--reads", default=DEFAULT_TEMPLATE, show_default=True, help=READS_HELP)
 @click.option("--seed", default=7, show_default=True)
+@click.option("--format", help="As for `qtr index`.")
+@click.option(
+    "--column", "columns", multiple=True, metavar="FIELD=COLUMN", help="As for `qtr index`."
+)
 @click.option(
     "--set",
     "assignments",
     multiple=True,
     metavar="NAME=VALUE",
-    help="Any setting, as student.dim=64.",
+    help="Any setting, as teacher.epochs=2 or bert2dnn.student.dim=64.",
 )
-@click.option("-o", "--out", required=True, type=OUT_PATH, help="Folder of the student.")
-def distill(
-    kind: str,
-    scores: tuple[Path, ...],
-    gold: tuple[Path, ...],
-    encoder: str,
-    config: str,
-    epochs: int | None,
-    seed: int,
-    assignments: tuple[str, ...],
-    out: Path,
-) -> None:
-    """Train a student (bert2dnn, bert-bilstm, match, twin) on a teacher's scores."""
-    need_training()
-    from qtr_rerank.students.configurations import configuration
-    from qtr_rerank.students.distill import distill as run
-
-    settings = configuration(kind, config, seed=seed, epochs=epochs)
-    settings = with_overrides(settings, assignments)
-    report = run(kind, list(scores), list(gold), encoder, out, settings)
-    click.echo(f"{kind}: held-out loss {report.held_out_loss:.4f} -> {out}")
-
-
-@click.command()
-@click.argument("student", type=IN_PATH)
-@click.option("--name", help="Name of the artifact; default: the student's kind.")
-@click.option("--card", type=IN_PATH, help="Markdown for the model card.")
 @click.option(
-    "--tables",
-    type=click.Choice(["int8", "float"]),
-    default="int8",
-    show_default=True,
-    help="What the token tables are kept as.",
+    "--preset",
+    type=click.Choice(["general"]),
+    help="Train the models of the package, without a CATALOG.",
 )
-@click.option("-o", "--out", required=True, type=OUT_PATH, help="Folder of the artifact.")
-def export(student: Path, name: str | None, card: Path | None, tables: Any, out: Path) -> None:
-    """Write a student as an artifact; refused if torch and ONNX disagree."""
+@click.option(
+    "--data",
+    envvar="QTR_DATA_DIR",
+    type=OUT_PATH,
+    help="Folder of the preset's data: icecat/ and unlabelled/; or set QTR_DATA_DIR.",
+)
+@click.pass_context
+def train(
+    context: click.Context,
+    catalog: Path | None,
+    judgments: Path | None,
+    out: Path,
+    size: str,
+    encoder: str | None,
+    students: str | None,
+    epochs: int | None,
+    reads: str,
+    seed: int,
+    format: str | None,
+    columns: tuple[str, ...],
+    assignments: tuple[str, ...],
+    preset: str | None,
+    data: Path | None,
+) -> None:
+    """Train models on CATALOG (any that `qtr index` reads), and keep those better than BM25.
+
+    Called again, it continues an interrupted run. `qtr index CATALOG --models DIR` uses the models.
+    """
+    if preset is not None:
+        _check_preset(context)
+    elif catalog is None:
+        raise click.UsageError("CATALOG is missing; give a catalog, or --preset general")
+    elif context.get_parameter_source("data") is ParameterSource.COMMANDLINE:
+        raise click.UsageError("--data is the data of --preset general; leave it out")
     need_training()
-    from qtr_rerank.export.to_onnx import export_student
+    from qtr_rerank.recipe.train_settings import DEFAULT_ENCODER, settings_for_size
+    from qtr_rerank.students import KINDS
 
-    text = card.read_text() if card else ""
-    artifact = export_student(student, out, name=name, card=text, tables=tables)
-    click.echo(f"{artifact.name} {artifact.fingerprint[:12]} -> {out}")
+    encoder = encoder or DEFAULT_ENCODER
+    kinds = _names(students) if students else tuple(KINDS)
+    if catalog is None:
+        _train_preset(data, out, encoder, kinds, epochs, assignments)
+        return
+    settings = settings_for_size(
+        size, encoder=encoder, students=kinds, reads=reads, epochs=epochs, seed=seed
+    )
+    settings = _with_overrides(settings, assignments)
+    report = _train_catalog(catalog, judgments, out, settings, format, columns)
+    for line in _lines(report):
+        click.echo(line)
+    if not report.handed_over:
+        click.echo(
+            "qtr: no model is handed over; train longer (--size large), or on judgments "
+            "(--judgments), or keep the models of the package",
+            err=True,
+        )
+        sys.exit(1)
+    click.echo(f"\nnext: qtr index {catalog} --models {out} --index INDEX")
 
 
-def _given_queries(
-    files: Iterable[Path], sources: tuple[str, ...], keep_out: Iterable[Path]
-) -> Iterable[str]:
-    """Queries of files, without those of judged pairs that are to be measured on."""
-    from qtr_rerank.data.text_lists import read_texts
-    from qtr_rerank.data.training_pairs import read_table, texts
+def _check_preset(context: click.Context) -> None:
+    """Raises UsageError for an argument or options that the preset does not take."""
+    if context.params["catalog"] is not None:
+        raise click.UsageError(
+            "--preset general trains on public data, not on a CATALOG; leave out one of them"
+        )
+    options = {parameter.name: parameter.opts[-1] for parameter in context.command.params}
+    refused = [
+        options[name]
+        for name in _NOT_WITH_PRESET
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE
+    ]
+    if refused:
+        raise click.UsageError(
+            f"--preset general has its own data and settings; leave out {', '.join(refused)} "
+            "(--set changes a setting)"
+        )
 
-    avoided = {q for path in keep_out for q in texts(read_table(path, ["query"]), "query")}
-    for path in files:
-        yield from (q for q in read_texts(path, "query", sources) if q not in avoided)
+
+def _train_preset(
+    data: Path | None,
+    out: Path,
+    encoder: str,
+    kinds: Sequence[str],
+    epochs: int | None,
+    assignments: Sequence[str],
+) -> None:
+    if data is None:
+        raise click.UsageError(
+            "--preset general needs its data: give --data DIR, or set QTR_DATA_DIR, to a folder "
+            "that holds icecat/ and unlabelled/"
+        )
+    from qtr_rerank.recipe.general_preset import GeneralSources, train_general
+    from qtr_rerank.recipe.general_settings import general_settings
+
+    settings = _with_overrides(
+        general_settings(encoder, students=kinds, epochs=epochs), assignments
+    )
+    with shown_progress():
+        artifacts = train_general(GeneralSources.find(data), out, settings)
+    for kind, artifact in artifacts.items():
+        click.echo(
+            f"{kind:<12}{artifact.size / 1e6:>6.1f} MB  {artifact.fingerprint[:12]} -> {out / kind}"
+        )
 
 
-def need_training() -> None:
-    """Raises MissingExtraError without the train extra; shows the progress of training."""
-    try:
-        import pyarrow  # noqa: F401
-        import torch  # noqa: F401
-        import transformers
-    except ImportError as error:
-        raise MissingExtraError("Training", "train") from error
-    # Theirs tell of heads that are new, as they must be, and of libraries that nobody needs.
-    transformers.utils.logging.set_verbosity_error()
-    transformers.utils.logging.disable_progress_bar()
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
-    logging.getLogger("qtr_rerank").setLevel(logging.INFO)
+def _train_catalog(
+    catalog: Path,
+    judgments: Path | None,
+    out: Path,
+    settings: TrainSettings,
+    format: str | None,
+    columns: Sequence[str],
+) -> TrainReport:
+    from qtr_rerank.data.catalog_formats import open_catalog, parse_columns
+    from qtr_rerank.data.judgments import read_judgments
+    from qtr_rerank.recipe.catalog_recipe import train_catalog
+    from qtr_rerank.recipe.shop import read_shop
+    from qtr_rerank.template import ProductText
+
+    products = open_catalog(catalog, format=format, columns=parse_columns(columns))
+    judged = read_judgments(judgments) if judgments else []
+    with shown_progress():
+        shop = read_shop(catalog.name, products, judged, ProductText(settings.reads))
+        if products.report.bad:
+            click.echo(products.report.summary(), err=True)
+        return train_catalog(shop, out, settings)
+
+
+def _with_overrides(settings: Settings, assignments: Sequence[str]) -> Settings:
+    """`--set`: a student's setting begins with its kind, any other with a field of `settings`."""
+    for assignment in assignments:
+        kind, _, rest = assignment.partition(".")
+        if kind in settings.students:
+            changed = with_overrides(settings.students[kind], [rest])
+            settings = replace(settings, students={**settings.students, kind: changed})
+        else:
+            settings = with_overrides(settings, [assignment])
+    return settings
+
+
+def _lines(report: TrainReport) -> Iterator[str]:
+    yield ""
+    yield f"{report.held_out_queries} held-out queries: {report.held_out}"
+    yield f"graded by {report.graded_by}"
+    if report.judgments_of_unknown_products:
+        yield (
+            f"{report.judgments_of_unknown_products:,} judgments are of products that the catalog "
+            "does not hold, and were left out"
+        )
+    yield f"{'':<28}{'nDCG@10':>8}{'size':>10}{'seconds':>9}"
+    for name, value in report.bm25.items():
+        yield f"{name:<28}{value:>8.4f}"
+    yield f"{'teacher':<28}{report.teacher:>8.4f}{'':>10}{report.seconds['teacher']:>9.0f}"
+    for student in report.students:
+        if student.ndcg is None:
+            continue
+        seconds = report.seconds[f"student {student.kind}"]
+        note = "  refused" if student.refused else ""
+        yield (
+            f"{student.kind:<28}{student.ndcg:>8.4f}{student.bytes / 1e6:>7.1f} MB"
+            f"{seconds:>9.0f}{note}"
+        )
+    for student in report.students:
+        if student.refused:
+            yield f"{student.kind} is not handed over: {student.refused}"
+    yield f"{sum(report.seconds.values()):,.0f} s in all; report.json has the seconds of each step"
+
+
+def _names(option: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in option.split(",") if name.strip())

@@ -1,1 +1,1 @@
-"""Plug in: the rerank server beside a real OpenSearch, and a local node to try it on."""
+"""Plugin: OpenSearch calls the rerank server, through a connector and a search pipeline."""

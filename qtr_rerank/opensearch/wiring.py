@@ -1,7 +1,7 @@
-"""Plug in: what connects OpenSearch to the rerank server, as the requests that say it.
+"""Plugin: the settings that connect OpenSearch to the rerank server, and the requests they make.
 
-`install` and `remove` send these, `check` compares with them. Formats: OpenSearch's ml-commons
-(connector blueprints) and search pipelines, seen against 2.19.
+`install` sends these requests; `check` compares the cluster with them. Formats: connector
+blueprints of OpenSearch's ml-commons, and search pipelines; tested with 2.19.
 """
 
 from __future__ import annotations
@@ -18,36 +18,34 @@ from urllib.parse import urlsplit
 
 from qtr_rerank.errors import SettingsError
 
-TRUSTED = "plugins.ml_commons.trusted_connector_endpoints_regex"
-PRIVATE = "plugins.ml_commons.connector.private_ip_enabled"
+TRUSTED_ENDPOINTS = "plugins.ml_commons.trusted_connector_endpoints_regex"
+PRIVATE_ADDRESSES = "plugins.ml_commons.connector.private_ip_enabled"
 ONLY_ML_NODES = "plugins.ml_commons.only_run_on_ml_node"
-# Notes of ours among a cluster's settings, so that `remove` can undo what `install` changed and no
-# more: what each name has asked for, and what the settings were before the first of them.
-RECORD = "cluster.metadata.qtr_rerank."
-BEFORE = "cluster.metadata.qtr_rerank_before"
-MADE = "qtr_rerank: made by 'qtr opensearch install'"
-# A connector's parameter that tells one API key from another, and nothing more of it.
-KEY_DIGITS = "key_sha256"
+# Records among the cluster settings, by which `remove` undoes what `install` changed and no more:
+# one for each name, and the values that the settings had before the first name.
+RECORD_PREFIX = "cluster.metadata.qtr_rerank."
+ORIGINAL_SETTINGS = "cluster.metadata.qtr_rerank_before"
+DESCRIPTION = "qtr_rerank: made by 'qtr opensearch install'"
+# The connector parameter with the first digits of the API key's SHA-256: a changed key shows.
+KEY_HASH = "key_sha256"
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,100}")
 
-
-# The order that OpenSearch finds knows brands and descriptions, too: see rerank/cascade.py.
+# OpenSearch's own order reflects brands and descriptions, which models do not read.
 DEFAULT_PRIOR = 2.0
-# Without one ml-commons waits for hours.
+# ml-commons' default is to wait for hours.
 DEFAULT_TIMEOUT = 2
-# What a client's address for reranking ends in, and a server's own does not.
 _ROUTE = "/rerank"
 
 
 @dataclass(frozen=True, slots=True)
 class Wiring:
-    """`server` is the rerank server's address as the OpenSearch nodes see it; `name` is that of the
-    search pipeline, of the connector and of the model in OpenSearch.
+    """One installation.
 
-    `model` is asked for, and reads `fields` of each hit; with `ids` the one field holds ids of the
-    server's index. A search for `size` hits has `oversample` times as many reranked, and their
-    first order counts by `prior`, as in the package's own search. A search waits `timeout` seconds
-    for the server at most, whole ones, as ml-commons counts. `index`, where there is one, gets the
+    `server` is the rerank server's address as the OpenSearch nodes see it; `name` names the search
+    pipeline, the connector and the model in OpenSearch. The server's model `model` reads `fields`
+    of each hit; with `ids` the one field holds ids of the server's index. Of a search for `size`
+    hits, `oversample` times as many are reranked; `prior` weighs OpenSearch's order, in logits per
+    e-fold of rank. A search waits at most `timeout` whole seconds for the server. `index` gets the
     pipeline as its default. `api_key` is the server's.
     """
 
@@ -71,26 +69,27 @@ class Wiring:
             )
         if self.server.rstrip("/").endswith(_ROUTE):
             raise SettingsError(
-                f"the server is {self.server!r}, which is one of its routes; give its address alone"
+                f"the server is {self.server!r}, which is one of its routes; give the address "
+                "without a path"
             )
         require_name(self.name)
         if not self.fields or not all(self.fields):
-            raise SettingsError("no field to read; name one with --field")
+            raise SettingsError("no field to rerank by; name one with --field")
         if self.ids and len(self.fields) > 1:
-            raise SettingsError(f"ids stand in one field, not in {', '.join(self.fields)}")
+            raise SettingsError(f"ids are in one field; got {', '.join(self.fields)}")
         if not 0.0 <= self.prior < math.inf:
             raise SettingsError(f"prior is {self.prior}; expected 0 or more")
         if not 1.0 <= self.oversample < math.inf:
             raise SettingsError(f"oversample is {self.oversample}; expected 1 or more")
         if self.timeout < 1:
-            raise SettingsError(f"timeout is {self.timeout}; expected seconds, 1 or more")
+            raise SettingsError(f"timeout is {self.timeout}; expected whole seconds, 1 or more")
 
     @property
-    def remembered(self) -> dict[str, Any]:
-        """The settings that `install` notes, as JSON: all but the name and the key."""
-        given = asdict(self)
-        del given["name"], given["api_key"]
-        return given | {"fields": list(self.fields)}
+    def record(self) -> dict[str, Any]:
+        """The settings that `install` records, as JSON: all but the name and the key."""
+        settings = asdict(self)
+        del settings["name"], settings["api_key"]
+        return settings | {"fields": list(self.fields)}
 
     @property
     def endpoint(self) -> str:
@@ -98,39 +97,41 @@ class Wiring:
         return f"{self.server.rstrip('/')}/v2/rerank"
 
 
-def rewired(name: str, before: Mapping[str, Any], given: Mapping[str, Any]) -> Wiring:
-    """`before`, as `Wiring.remembered` gives it (or nothing), but for what is `given`.
+def updated_wiring(name: str, record: Mapping[str, Any], changes: Mapping[str, Any]) -> Wiring:
+    """The settings of `record` (as `Wiring.record`, or empty) with `changes` applied.
 
-    One of them has a server. Raises SettingsError as `Wiring` does.
+    One of the two has a server. Without `fields` in `changes`, a change of `ids` chooses the
+    default field. Raises SettingsError as `Wiring` does.
     """
-    wanted = {**before, **given}
-    if "fields" not in given and wanted.get("ids", False) != before.get("ids", False):
-        wanted["fields"] = ("id",) if wanted["ids"] else ("title",)
-    if "fields" in wanted:
-        wanted["fields"] = tuple(wanted["fields"])
-    return Wiring(name=name, **wanted)
+    settings = {**record, **changes}
+    if "fields" not in changes and settings.get("ids", False) != record.get("ids", False):
+        settings["fields"] = ("id",) if settings["ids"] else ("title",)
+    if "fields" in settings:
+        settings["fields"] = tuple(settings["fields"])
+    return Wiring(name=name, **settings)
 
 
 def require_name(name: str) -> None:
-    """Raises SettingsError for what cannot be the name of a pipeline."""
+    """Raises SettingsError for a name that OpenSearch does not take for a pipeline."""
     if not _NAME.fullmatch(name):
         raise SettingsError(
-            f"the name is {name!r}; expected a small letter, then small letters, digits, '_' or '-'"
+            f"the name is {name!r}; expected a lower-case letter, then lower-case letters, "
+            "digits, '_' or '-'"
         )
 
 
 def trusted_regex(wiring: Wiring) -> str:
-    """What ml-commons must trust: all of the server's paths, nothing else."""
+    """The pattern by which ml-commons trusts all of the server's paths, and nothing else."""
     return f"^{re.escape(wiring.server.rstrip('/'))}/.*$"
 
 
 def is_trusted(endpoint: str, patterns: list[str]) -> bool:
-    """Whether one of ml-commons' patterns matches the whole address."""
+    """Whether one of ml-commons' patterns matches the whole endpoint."""
     for pattern in patterns:
         try:
             if re.fullmatch(pattern, endpoint):
                 return True
-        except re.error:  # Java's own syntax
+        except re.error:  # Java's syntax differs from Python's.
             continue
     return False
 
@@ -138,20 +139,20 @@ def is_trusted(endpoint: str, patterns: list[str]) -> bool:
 def is_private(wiring: Wiring) -> bool:
     """Whether ml-commons would refuse the server's address as private.
 
-    A name that is not known here is one of a private network (that of a docker-compose file, say).
+    A name that this machine cannot resolve counts as private: it may be a docker-compose service.
     """
     host = urlsplit(wiring.server).hostname or ""
     try:
-        found = socket.getaddrinfo(host, None)
+        addresses = socket.getaddrinfo(host, None)
     except OSError:
         return True
-    return any(not ipaddress.ip_address(entry[4][0]).is_global for entry in found)
+    return any(not ipaddress.ip_address(entry[4][0]).is_global for entry in addresses)
 
 
 def connector_body(wiring: Wiring) -> dict[str, Any]:
     """An ml-commons connector to the server's Cohere v2 route."""
-    ours = ', "documents_are_ids": true' if wiring.ids else ""
-    ours += f', "prior": {wiring.prior:g}' if wiring.prior else ""
+    extra = ', "documents_are_ids": true' if wiring.ids else ""
+    extra += f', "prior": {wiring.prior:g}' if wiring.prior else ""
     action: dict[str, Any] = {
         "action_type": "predict",
         "method": "POST",
@@ -159,20 +160,20 @@ def connector_body(wiring: Wiring) -> dict[str, Any]:
         "headers": {"Content-Type": "application/json"},
         "request_body": '{ "documents": ${parameters.documents}, '
         '"query": "${parameters.query}", "model": "${parameters.model}", '
-        f'"top_n": ${{parameters.top_n}}{ours} }}',
+        f'"top_n": ${{parameters.top_n}}{extra} }}',
         "pre_process_function": "connector.pre_process.cohere.rerank",
         "post_process_function": "connector.post_process.cohere.rerank",
     }
     body: dict[str, Any] = {
         "name": wiring.name,
-        "description": MADE,
+        "description": DESCRIPTION,
         "version": "1",
         "protocol": "http",
         "parameters": {"model": wiring.model},
-        # One is asked for, even where none is needed.
+        # ml-commons requires one, even if none is sent.
         "credential": {"key": wiring.api_key or "none"},
         "actions": [action],
-        # In seconds. A search must not wait for a server that hangs.
+        # In seconds: a search must not wait for a server that hangs.
         "client_config": {
             "connection_timeout": wiring.timeout,
             "read_timeout": wiring.timeout,
@@ -181,8 +182,8 @@ def connector_body(wiring: Wiring) -> dict[str, Any]:
     }
     if wiring.api_key is not None:
         action["headers"]["Authorization"] = "Bearer ${credential.key}"
-        # OpenSearch never shows a key again: by these digits a changed one is noticed.
-        body["parameters"][KEY_DIGITS] = hashlib.sha256(wiring.api_key.encode()).hexdigest()[:8]
+        # OpenSearch never returns the key itself.
+        body["parameters"][KEY_HASH] = hashlib.sha256(wiring.api_key.encode()).hexdigest()[:8]
     return body
 
 
@@ -191,18 +192,18 @@ def model_body(wiring: Wiring, connector_id: str) -> dict[str, Any]:
     return {
         "name": wiring.name,
         "function_name": "remote",
-        "description": MADE,
+        "description": DESCRIPTION,
         "connector_id": connector_id,
     }
 
 
 def pipeline_body(wiring: Wiring, model_id: str) -> dict[str, Any]:
-    """A search pipeline: fetch more, rerank them, give back as many as were asked for.
+    """A search pipeline: fetch more hits, rerank them, return as many as the search asks for.
 
-    A rerank that fails leaves the first order: a search must not end with its reranker.
+    When reranking fails, the hits keep OpenSearch's order: the search must not fail with it.
     """
     return {
-        "description": MADE,
+        "description": DESCRIPTION,
         "request_processors": [{"oversample": {"sample_factor": wiring.oversample}}],
         "response_processors": [
             {

@@ -1,6 +1,6 @@
-"""Recipe: a user's catalog becomes tuned artifacts, all steps of the flow in one call.
+"""Recipe: complete training runs, resumable step by step.
 
-    settings -> shop -> work (steps that are kept) -> gate (better than BM25, or not handed over)
-
-`qtr_rerank.recipe.run.train_catalog` is the call; nothing else of the project depends on it.
+catalog_recipe   `qtr train CATALOG`: models for one shop, with the quality gate at the end
+general_preset   `qtr train --preset general`: the models in the package, from public data
+steps            runs the steps of both, and of the experiments
 """

@@ -17,15 +17,16 @@ from qtr_rerank.template import ProductText
 
 LEAST_PRODUCTS = 100
 LEAST_JUDGED_QUERIES = 20
-_TRIES_A_QUERY = 20
+_TRIES_PER_QUERY = 20
 
 
 @dataclass(frozen=True, slots=True)
 class Shop:
-    """`products` can be read again; `texts` maps their ids to what models read of them.
+    """A catalog and its judgments.
 
-    `judgments` are those of known products, `unknown` counts the others. `fingerprints` change
-    with any product and any judgment.
+    `products` can be iterated more than once; `texts` maps product ids to what models read.
+    `judgments` are those of products in the catalog, `unknown` counts the others. `fingerprints`
+    change with any product and any judgment.
     """
 
     name: str
@@ -45,15 +46,17 @@ class Shop:
 def read_shop(
     name: str, products: Iterable[Product], judgments: Sequence[Judgment], reads: ProductText
 ) -> Shop:
-    """Read the catalog once. Raises DataError where there is too little to learn from, or most
-    judgments are of other products.
+    """Read the catalog once.
+
+    Raises DataError if there are too few products or judged queries to train on, or if most
+    judgments are of products that the catalog lacks.
     """
     catalog, judged = hashlib.sha256(), hashlib.sha256()
     texts = product_texts(_digested(products, catalog), reads)
     if len(texts) < LEAST_PRODUCTS:
         raise DataError(
-            f"{name} holds {len(texts)} products; at least {LEAST_PRODUCTS} are needed to learn "
-            "from: use the models of the package ('qtr models')"
+            f"{name} holds {len(texts)} products; training needs at least {LEAST_PRODUCTS}: "
+            "use the models of the package ('qtr models')"
         )
     known = tuple(judgment for judgment in judgments if judgment.product_id in texts)
     for judgment in judgments:
@@ -74,40 +77,41 @@ def read_shop(
 
 def _check_judgments(shop: Shop, judgments: Sequence[Judgment]) -> None:
     if shop.unknown * 2 > len(judgments):
-        stranger = next(each for each in judgments if each.product_id not in shop.texts)
+        first = next(each for each in judgments if each.product_id not in shop.texts)
         raise DataError(
             f"{shop.unknown:,} of {len(judgments):,} judgments are of products that {shop.name} "
-            f"does not hold (the first: {stranger.product_id!r}); give judgments by its ids"
+            f"does not hold (the first: {first.product_id!r}); give judgments by its ids"
         )
-    kept, held_out = shop.judged_queries("train"), shop.judged_queries("dev")
-    if len(kept) + len(held_out) < LEAST_JUDGED_QUERIES or not kept or not held_out:
+    train, held_out = shop.judged_queries("train"), shop.judged_queries("dev")
+    if len(train) + len(held_out) < LEAST_JUDGED_QUERIES or not train or not held_out:
         raise DataError(
-            f"the judgments are of {len(kept) + len(held_out)} queries; at least "
-            f"{LEAST_JUDGED_QUERIES} are needed to learn from some and to measure on the others: "
+            f"the judgments are of {len(train) + len(held_out)} queries; expected at least "
+            f"{LEAST_JUDGED_QUERIES}, to train on some and measure on the others: "
             "judge more, or leave out --judgments"
         )
     lowest = min(judgment.rating for judgment in shop.judgments)
     if not any(one.rating > lowest and split_of(one.query) == "dev" for one in shop.judgments):
         raise DataError(
-            f"all judgments of the {len(held_out)} queries kept aside have the lowest rating, "
-            f"{lowest:g}, so no order is better than another: judge more, or leave out --judgments"
+            f"all judgments of the {len(held_out)} held-out queries have the lowest rating, "
+            f"{lowest:g}, so all orders measure the same: judge more, or leave out --judgments"
         )
 
 
 def held_out_queries(texts: Sequence[str], count: int, seed: int) -> list[str]:
-    """Queries made from texts as those of the transfer set are, no two with one key; fewer than
-    `count` where the texts do not give as many.
+    """Generate queries from `texts` as the transfer set does, no two with the same key.
+
+    Fewer than `count` if the texts do not yield as many.
     """
-    # Another stream of chance than that of the transfer set, which starts from the seed itself.
-    chance = random.Random(f"held out {seed}")
-    found: dict[str, str] = {}
-    for _ in range(count * _TRIES_A_QUERY):
-        if len(found) == count:
+    # The transfer set seeds with `seed` itself; another seed here gives other queries.
+    rng = random.Random(f"held out {seed}")
+    queries: dict[str, str] = {}
+    for _ in range(count * _TRIES_PER_QUERY):
+        if len(queries) == count:
             break
-        query = generate_query(chance.choice(texts), chance, max_words=4)
+        query = generate_query(rng.choice(texts), rng, max_words=4)
         if query:
-            found.setdefault(query_key(query), query)
-    return list(found.values())
+            queries.setdefault(query_key(query), query)
+    return list(queries.values())
 
 
 def _digested(products: Iterable[Product], digest: hashlib._Hash) -> Iterator[Product]:

@@ -1,11 +1,11 @@
-"""Retrieve: connect to OpenSearch, and say in words why it does not answer."""
+"""Retrieve: connect to OpenSearch, and translate its client's errors."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from qtr_rerank.environment import OpenSearchSettings
@@ -25,9 +25,9 @@ _TIMEOUT_SECONDS = 30
 
 
 def connect(settings: OpenSearchSettings, retries: int = 2) -> OpenSearch:
-    """A client for `settings`; nothing is asked of the node yet.
+    """A client for `settings`; no request is sent yet.
 
-    `retries` counts repeats after a broken connection; 0 where a request must not be sent twice.
+    `retries` counts repeats after a broken connection: 0 if a request must not be sent twice.
     Raises SettingsError for unusable settings, MissingExtraError without opensearch-py.
     """
     try:
@@ -58,19 +58,19 @@ def engine_errors(url: str) -> Iterator[None]:
     except exceptions.SSLError as error:
         if "WRONG_VERSION_NUMBER" in str(error.info):
             raise EngineUnavailableError(
-                f"{node} does not speak TLS; give its address as http://..."
+                f"{node} does not use TLS; give its address as http://..."
             ) from error
         raise EngineUnavailableError(
-            f"{node} shows a certificate that is not trusted ({error.info}); "
-            "set OPENSEARCH_CA to the file of its authority"
+            f"{node} has a certificate that is not trusted ({error.info}); "
+            "set OPENSEARCH_CA to the certificate file of its authority"
         ) from error
     except exceptions.ConnectionTimeout as error:
         raise EngineUnavailableError(
-            f"{node} did not answer in time; see its load and its log"
+            f"{node} did not answer in time; check its load and its log"
         ) from error
     except exceptions.ConnectionError as error:
         raise EngineUnavailableError(
-            f"{node} is not reached; start it (make opensearch) or set OPENSEARCH_URL"
+            f"{node} does not answer; start it (make opensearch) or set OPENSEARCH_URL"
         ) from error
     except exceptions.AuthenticationException as error:
         raise EngineUnavailableError(
@@ -78,23 +78,23 @@ def engine_errors(url: str) -> Iterator[None]:
         ) from error
     except exceptions.AuthorizationException as error:
         raise EngineUnavailableError(
-            f"{node} refuses this to the user of the login ({reason_of(error)}); "
-            "give the user the right, or set OPENSEARCH_USER to another"
+            f"{node} forbids this to the user ({error_reason(error)}); "
+            "grant the user the permission, or set OPENSEARCH_USER to another"
         ) from error
     except exceptions.NotFoundError as error:
         raise CatalogIndexError(
-            f"{node} has no such index ({reason_of(error)}); make it with "
+            f"{node} has no such index ({error_reason(error)}); make it with "
             "'python -m indexer CATALOG --index DIR --engine opensearch --alias NAME'"
         ) from error
     except exceptions.TransportError as error:
         if error.status_code == 429 or error.status_code >= 500:
             raise EngineUnavailableError(
-                f"{node} cannot answer now, status {error.status_code} ({reason_of(error)}); "
-                "see its load and its log"
+                f"{node} cannot answer now, status {error.status_code} ({error_reason(error)}); "
+                "check its load and its log"
             ) from error
         raise CatalogIndexError(
-            f"{node} refuses the request, status {error.status_code} ({reason_of(error)}); "
-            "correct what it names, or make the index again where another version made it"
+            f"{node} refuses the request, status {error.status_code} ({error_reason(error)}); "
+            "correct what it names, or make the index again if another version made it"
         ) from error
 
 
@@ -117,22 +117,22 @@ def _check(settings: OpenSearchSettings) -> None:
 
 
 def not_opensearch(url: str) -> str:
-    """What to say where something else answers."""
+    """The message for an address at which another server answers."""
     return (
-        f"what answers at {without_login(url)} is not OpenSearch; give OpenSearch's address in "
+        f"the server at {without_login(url)} is not OpenSearch; give OpenSearch's address in "
         "OPENSEARCH_URL, or with --url"
     )
 
 
 def without_login(url: str) -> str:
-    """Messages are shown and logged: a password in the address must not come along."""
+    """The address without user and password, for messages and logs."""
     scheme, separator, rest = url.partition("://")
     return f"{scheme}{separator}{rest.rpartition('@')[2]}"
 
 
-def reason_of(error: Any) -> str:
-    """OpenSearch's own explanation, where the response has one, else the error as text."""
-    info = error.info
+def error_reason(error: Exception) -> str:
+    """OpenSearch's own sentence if the response has one, else the error's text."""
+    info = getattr(error, "info", None)
     detail = info.get("error") if isinstance(info, dict) else None
     if isinstance(detail, dict):
         causes = detail.get("root_cause") or [detail]

@@ -1,5 +1,5 @@
-"""Retrieve: nearest title vectors in OpenSearch (its k-NN plugin), for catalogs that outgrow one
-machine's memory: the vectors lie in the cluster, beside the products that `indexer.bulk` loads.
+"""Retrieve: nearest title vectors in OpenSearch's k-NN plugin, for catalogs that outgrow one
+machine's memory. `indexer.bulk` stores the vectors with the products.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 KnnEngine = Literal["lucene", "faiss"]
 FIELD = "title_vector"
-# The k-NN plugin's own limit.
-_MOST = 10_000
-# As for FAISS: a graph looks at no fewer nodes than these.
+# The k-NN plugin's limit.
+_MAX_K = 10_000
+# As for FAISS: the least number of nodes that a graph search visits.
 _EF_SEARCH = 256
 
 
@@ -41,7 +41,7 @@ class OpenSearchDense:
     def connect(cls, settings: OpenSearchSettings, alias: str) -> OpenSearchDense:
         """Open the vectors behind `alias`.
 
-        Raises EngineUnavailableError, CatalogIndexError where the products have no vectors.
+        Raises EngineUnavailableError, CatalogIndexError if the products have no vectors.
         """
         client = connect(settings)
         try:
@@ -66,11 +66,11 @@ class OpenSearchDense:
         filters: Filters | None = None,
         misses: int = 0,
     ) -> Matches:
-        """As DenseIndex says, nearly all of the nearest; at most 10,000.
+        """As in DenseIndex, at most 10,000; approximate: a few of the nearest may be missing.
 
-        Filters hold while the graph is searched, so that `k` are found where there are so many.
+        The graph search applies the filters, so it returns `k` products if so many pass.
         """
-        total = min(len(self), _MOST)
+        total = min(len(self), _MAX_K)
         if k < 1 or total == 0:
             return Matches.none()
         vector = query_vector.astype(float).tolist()
@@ -86,28 +86,28 @@ class OpenSearchDense:
             return int(self._client.count(index=self._alias)["count"])
 
     def close(self) -> None:
-        """Release the connections. Calling it twice is no fault."""
+        """Close the connections. May be called twice."""
         self._client.close()
 
     def _fetch(self, vector: list[float], limit: int, clauses: list[Any]) -> Matches:
-        asked: dict[str, Any] = {"vector": vector, "k": limit}
+        knn: dict[str, Any] = {"vector": vector, "k": limit}
         if clauses:
-            asked["filter"] = {"bool": {"filter": clauses}}
+            knn["filter"] = {"bool": {"filter": clauses}}
         if self._engine == "faiss":
-            asked["method_parameters"] = {"ef_search": max(limit, _EF_SEARCH)}
+            knn["method_parameters"] = {"ef_search": max(limit, _EF_SEARCH)}
         body = {
             "size": limit,
-            "query": {"knn": {FIELD: asked}},
+            "query": {"knn": {FIELD: knn}},
             "_source": False,
             "docvalue_fields": ["position"],
             "track_total_hits": False,
         }
-        # An index's default pipeline is for shoppers' searches.
+        # The index may have a default pipeline that reranks.
         with engine_errors(self._url):
-            answer = self._client.search(
+            response = self._client.search(
                 index=self._alias, body=body, params={"search_pipeline": "_none"}
             )
-        hits = answer["hits"]["hits"]
+        hits = response["hits"]["hits"]
         return Matches(
             np.array([hit["fields"]["position"][0] for hit in hits], dtype=np.int64),
             np.array([_inner_product(hit["_score"]) for hit in hits], dtype=np.float64),
@@ -115,7 +115,7 @@ class OpenSearchDense:
 
 
 def vector_field(dimension: int, engine: KnnEngine) -> dict[str, Any]:
-    """The mapping of title vectors: an HNSW graph by inner product."""
+    """The mapping of the vector field: an HNSW graph by inner product."""
     return {
         "type": "knn_vector",
         "dimension": dimension,
@@ -129,7 +129,7 @@ def vector_field(dimension: int, engine: KnnEngine) -> dict[str, Any]:
 
 
 def _inner_product(score: float) -> float:
-    """The k-NN plugin's score (above 0) as the inner product that it stands for.
+    """The inner product from the k-NN plugin's score, which is always above 0.
 
     https://docs.opensearch.org/latest/field-types/supported-field-types/knn-spaces/
     """

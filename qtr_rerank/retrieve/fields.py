@@ -1,7 +1,7 @@
-"""Retrieve: what of a product is searched, and how much each field weighs. Both engines read this.
+"""Retrieve: a product's search fields and their boosts, for both lexical engines. No I/O.
 
-Pure: no I/O. An engine stores `search_fields(product)` at indexing time, reads a request through
-`query_words` and `codes`, and multiplies each field's BM25 by its boost.
+An engine stores `search_fields(product)` at indexing time, parses a query by `query_words` and
+`codes`, and multiplies each field's BM25 by its boost.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from types import MappingProxyType
 from qtr_rerank.records import AttributeValue, Product
 from qtr_rerank.text import normalise, words
 
-# Chosen on half of Icecat's judged queries, nDCG@10 over the full catalog: title 3 instead of 2
-# loses 0.02, leaving out attributes and description 0.08; description 0.25 to 1 is all one.
+# Tuned on half of Icecat's judged queries, by nDCG@10 over the full catalog: title 3 instead of 2
+# loses 0.02, no attributes and description 0.08; description 0.25 to 1 makes no difference.
 FIELD_BOOSTS: Mapping[str, float] = MappingProxyType(
     {
         "title": 2.0,
@@ -25,20 +25,20 @@ FIELD_BOOSTS: Mapping[str, float] = MappingProxyType(
     }
 )
 
-# What an engine is asked at most. Lucene refuses queries above 1,024 clauses, and a pasted page
-# says no more about what is wanted in its thousandth word than in its fiftieth.
+# Longer queries are cut. Lucene refuses more than 1,024 clauses, and later words of a pasted page
+# hardly change what it asks for.
 MAX_QUERY_WORDS = 64
 MAX_QUERY_CHARACTERS = 1024
 
-# Shorter words with digits are sizes and counts (`1/2`, `43.2`), and joining them would make one
-# number of another.
+# Shorter words with digits are sizes and counts (`1/2`, `43.2`): without punctuation they would be
+# other numbers.
 _MIN_CODE_CHARACTERS = 5
 
 
 def search_fields(product: Product) -> dict[str, str]:
-    """The searchable text of a product, normalised, under each name of FIELD_BOOSTS.
+    """The normalised text of a product for each field of FIELD_BOOSTS.
 
-    `codes` holds the part numbers of the title and the attributes, apart by blanks.
+    `codes` holds the part numbers of title and attributes, separated by blanks.
     """
     attributes = attributes_text(product)
     return {
@@ -52,10 +52,9 @@ def search_fields(product: Product) -> dict[str, str]:
 
 
 def attributes_text(product: Product) -> str:
-    """Attributes as text, normalised: name and value; only the name where the value is true.
+    """Attributes as normalised text: name and value; only the name if the value is true.
 
-    An attribute that is false is left out: a headset that is not wireless must not be found by
-    that word.
+    Attributes that are false are left out: a headset that is not wireless must not match that word.
     """
     parts = []
     for name, value in product.attributes.items():
@@ -67,10 +66,10 @@ def attributes_text(product: Product) -> str:
 
 
 def codes(text: str) -> list[str]:
-    """The part numbers in a text without their punctuation, once each, in order.
+    """The distinct part numbers of a text without their punctuation, in order.
 
-    Titles and queries write one number in several ways: `DV7-1211EA` and `dv71211ea` both give
-    `dv71211ea`. A code is a word with a digit and at least five letters or digits.
+    Titles and queries write one part number in several ways: `DV7-1211EA` and `dv71211ea` both give
+    `dv71211ea`. A part number is a word with a digit and at least five letters or digits.
     """
     compact = ("".join(filter(str.isalnum, word)) for word in words(text))
     return list(
@@ -83,7 +82,7 @@ def codes(text: str) -> list[str]:
 
 
 def query_words(query: str) -> list[str]:
-    """The words of a request, normalised, once each, in order, cut to what an engine takes."""
+    """The distinct normalised words of a query, in order, up to the engines' limits."""
     distinct = dict.fromkeys(words(query[: MAX_QUERY_CHARACTERS * 4]))
     kept: list[str] = []
     characters = 0
@@ -96,7 +95,7 @@ def query_words(query: str) -> list[str]:
 
 
 def _value_text(value: AttributeValue) -> str:
-    # A whole number that was read as a float is searched for without its `.0`.
+    # Shoppers write `39`, not the `39.0` of a whole number that was read as a float.
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     return str(value)

@@ -1,4 +1,4 @@
-"""Retrieve: BM25 in OpenSearch, over the alias that `indexer.bulk` keeps on the newest load."""
+"""Retrieve: BM25 in OpenSearch, over the alias that `indexer.bulk` moves to the newest load."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ from qtr_rerank.retrieve.fields import (
 if TYPE_CHECKING:
     from opensearchpy import OpenSearch
 
-# Name in FIELD_BOOSTS -> field of the index. Brand and category are keywords first, for filters.
+# Name in FIELD_BOOSTS -> field of the index. Brand and category are keywords, for filters, with a
+# text subfield.
 _STEMMED = {
     "title": "title",
     "brand": "brand.text",
@@ -28,14 +29,14 @@ _STEMMED = {
     "attributes": "attributes_text",
     "description": "description",
 }
-# The share of a title match that goes to words written as in the title, not merely of one stem.
+# Boost of a match in the unstemmed title, as a share of the title's boost.
 _EXACT_SHARE = 0.1
-# How much fields beside a word's best one add to its score.
+# The share of a word's score in fields other than its best one that is added.
 _TIE_BREAKER = 0.3
-# index.max_result_window as it is unless somebody changed it; longer lists are read in pages.
+# OpenSearch's default index.max_result_window; longer lists are read in pages.
 _PAGE = 10_000
 _FETCH_PAGE = 1_000
-# Lucene's terms end at 32,766 bytes, and a character takes up to 4.
+# A Lucene term has at most 32,766 bytes, and a character up to 4.
 _KEYWORD_CHARACTERS = 8_191
 
 
@@ -51,8 +52,8 @@ class OpenSearchLexical:
     def connect(cls, settings: OpenSearchSettings, alias: str) -> OpenSearchLexical:
         """Open the index behind `alias`.
 
-        Raises EngineUnavailableError where no node answers, CatalogIndexError where it has no
-        such alias.
+        Raises EngineUnavailableError if no node answers, CatalogIndexError if it has no such
+        alias.
         """
         client = connect(settings)
         with engine_errors(settings.url):
@@ -81,11 +82,11 @@ class OpenSearchLexical:
         while len(found) < k:
             request["size"] = min(k - len(found), _PAGE)
             with engine_errors(self._url):
-                # The index may rerank by default, for its other users: here BM25's order is asked.
-                answer = self._client.search(
+                # The index may have a default pipeline that reranks.
+                response = self._client.search(
                     index=self._alias, body=request, params={"search_pipeline": "_none"}
                 )
-            hits = answer["hits"]["hits"]
+            hits = response["hits"]["hits"]
             for hit in hits:
                 score, product_id = hit["sort"]
                 rank = len(found) + 1
@@ -100,8 +101,8 @@ class OpenSearchLexical:
         for start in range(0, len(ids), _FETCH_PAGE):
             page = list(ids[start : start + _FETCH_PAGE])
             with engine_errors(self._url):
-                answer = self._client.mget(index=self._alias, body={"ids": page})
-            for product_id, document in zip(page, answer["docs"], strict=True):
+                response = self._client.mget(index=self._alias, body={"ids": page})
+            for product_id, document in zip(page, response["docs"], strict=True):
                 if not document.get("found"):
                     raise UnknownIdError(
                         f"the index {self._alias!r} holds no product with id {product_id!r}"
@@ -120,12 +121,12 @@ class OpenSearchLexical:
 def index_body() -> dict[str, Any]:
     """Settings and mappings of an index while it is loaded: no replicas, no refreshes.
 
-    One shard: scores then rest on the whole catalog's word counts, and so do not depend on how
-    it was dealt out; one shard takes some tens of millions of products.
+    With one shard, BM25 uses the document frequencies of the whole catalog; one shard holds tens
+    of millions of products.
     """
     folding = ["cjk_width", "lowercase", "asciifolding"]
     stemming = ["possessive", *folding, "stem"]
-    # A word may fall into many (each ideograph is one), and Lucene refuses above 1,024 clauses.
+    # The tokenizer makes a token of each ideograph, and Lucene refuses more than 1,024 clauses.
     limited = ["query_limit"]
     return {
         "settings": {
@@ -145,7 +146,7 @@ def index_body() -> dict[str, Any]:
             },
         },
         "mappings": {
-            # A field of the source that is not named here is kept in `extra`, never mapped.
+            # Other fields of the catalog are in `extra`, which is not mapped.
             "dynamic": "strict",
             "properties": {
                 "id": {"type": "keyword", "index": False},
@@ -156,7 +157,7 @@ def index_body() -> dict[str, Any]:
                 "price": {"type": "double"},
                 "description": _text("stemmed"),
                 "attributes_text": _text("stemmed"),
-                # A part number is found or not: neither its count nor the title's length matters.
+                # A part number matches or not: its count and the title's length do not matter.
                 "codes": {
                     "type": "text",
                     "analyzer": "whitespace",
@@ -172,7 +173,7 @@ def index_body() -> dict[str, Any]:
 
 
 def document(product: Product, position: int) -> dict[str, Any]:
-    """What is stored of a product: `Product.to_dict`, its row in the catalog, and two texts."""
+    """The stored document: `Product.to_dict`, the row in the catalog, and two search fields."""
     texts = search_fields(product)
     return {
         **product.to_dict(),
@@ -195,11 +196,11 @@ def _keyword_and_text() -> dict[str, Any]:
 
 
 def bm25_query(words: Sequence[str], filters: Filters, misses: int = 0) -> dict[str, Any]:
-    """Any word may match, in any field.
+    """A query that matches any of the words in any field.
 
-    cross_fields: a shopper's words are spread over the fields (`nordvik walking shoe`), so each
-    word counts by its best field, with one word weight over all of them. Per field
-    (best_fields, most_fields) a product with one word everywhere would beat one with every word.
+    cross_fields, because a query's words are in different fields (`nordvik walking shoe`): each
+    word scores by its best field, with one document frequency over all fields. With best_fields or
+    most_fields, a product with one word in all fields would beat one with all words.
     """
     text = " ".join(words)
     stemmed = [f"{field}^{FIELD_BOOSTS[name]}" for name, field in _STEMMED.items()]

@@ -68,10 +68,33 @@ def distill(
     pairs = read_pair_ids(scores, gold, vocabulary, settings)
     student = new_student(kind, settings.student, vocabulary, encoder, pairs)
     training, held_out = _split(pairs, settings)
+    checkpoint = out / "checkpoint.pt"
+    best_loss = _train(kind, student, pairs, training, held_out, settings, checkpoint)
+    report = DistillReport(best_loss, settings.epochs, len(training))
+    meta = _meta(student, pairs, held_out, settings, report)
+    probes = [pairs.texts(int(row)) for row in held_out[:_PROBES]]
+    save_student(kind, student, vocabulary, meta, probes, out)
+    # Only now: if saving fails, the run can still resume.
+    checkpoint.unlink(missing_ok=True)
+    return report
+
+
+def _train(
+    kind: str,
+    student: Student,
+    pairs: PairIds,
+    training: Tensor,
+    held_out: Tensor,
+    settings: DistillSettings,
+    checkpoint_path: Path,
+) -> float:
+    """Train all epochs that are left; leaves the student with its best weights, returns its loss
+    on the held-out pairs.
+    """
     optimizer, schedule = _optimizer(student, len(training), settings)
     rng = np.random.default_rng(settings.seed)
     checkpoint = Checkpoint(
-        out / "checkpoint.pt",
+        checkpoint_path,
         {"kind": kind, "pairs": len(training), "settings": asdict(settings)},
         {"student": student, "optimizer": optimizer, "schedule": schedule},
         rng,
@@ -108,16 +131,8 @@ def distill(
         if epoch < settings.epochs:
             checkpoint.save(progress)
     student.load_state_dict(progress["best_state"])
-    report = DistillReport(progress["best"], settings.epochs, len(training))
-    meta = {
-        "kind": kind,
-        "tokens": len(vocabulary),
-        **_meta(student, pairs, held_out, settings, report),
-    }
-    probes = [pairs.texts(int(row)) for row in held_out[:_PROBES]]
-    save_student(kind, student, vocabulary, meta, probes, out)
-    checkpoint.finish()
-    return report
+    best_loss: float = progress["best"]
+    return best_loss
 
 
 def _split(pairs: PairIds, settings: DistillSettings) -> tuple[Tensor, Tensor]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import zlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,12 +10,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from qtr_rerank.atomic import write_json
-from qtr_rerank.data.training_pairs import common_template, read_table, texts
+from qtr_rerank.data.training_pairs import common_template
 from qtr_rerank.errors import DataError, SettingsError
 from qtr_rerank.teacher.encoders import (
     autocast,
@@ -25,12 +23,16 @@ from qtr_rerank.teacher.encoders import (
     load_cross_encoder,
     load_tokenizer,
 )
-from qtr_rerank.teacher.training_loop import Training, random_batches
+from qtr_rerank.teacher.labelled_pairs import (
+    LabelledPairs,
+    hold_out,
+    join,
+    read_labelled_pairs,
+)
+from qtr_rerank.teacher.training_loop import Training
 from qtr_rerank.torch_training import Batch
 
 log = logging.getLogger(__name__)
-# With fewer held-out queries, chance would decide which step is the best.
-_MIN_DEV_QUERIES = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,26 +72,6 @@ class FinetuneSettings:
             )
 
 
-@dataclass(frozen=True, slots=True)
-class LabelledPairs:
-    """Texts and labels (0..1), one row per pair."""
-
-    queries: list[str]
-    titles: list[str]
-    labels: NDArray[np.float32]
-
-    def lengths(self) -> NDArray[np.int64]:
-        """Characters of query and title together, (pairs,)."""
-        both = zip(self.queries, self.titles, strict=True)
-        return np.array([len(query) + len(title) for query, title in both], dtype=np.int64)
-
-    def take(self, rows: NDArray[np.int64]) -> LabelledPairs:
-        """The pairs with these row numbers, in this order."""
-        return LabelledPairs(
-            [self.queries[i] for i in rows], [self.titles[i] for i in rows], self.labels[rows]
-        )
-
-
 def finetune(
     weak: Path | None,
     gold: Sequence[Path],
@@ -109,17 +91,7 @@ def finetune(
     reads = common_template(path for path in (weak, *gold, dev) if path is not None)
     tokenizer = load_tokenizer(settings.encoder)
     model = load_cross_encoder(settings.encoder, settings.dropout)
-    rng = np.random.default_rng(settings.seed)
-    batches = random_batches(pairs.lengths(), settings.batch, settings.epochs, rng)
-    out.mkdir(parents=True, exist_ok=True)
-    training = Training(
-        model,
-        batches,
-        settings.learning_rate,
-        settings.warmup_share,
-        out / "checkpoint.pt",
-        asdict(settings) | {"pairs": len(pairs.labels)},
-    )
+    training = Training(model, pairs.lengths(), settings, out)
     stopping = _EarlyStopping(model, tokenizer, held_out, training, settings) if held_out else None
 
     def loss_of(rows: Batch) -> Tensor:
@@ -221,59 +193,16 @@ def _training_pairs(
     """(pairs to train on, held-out pairs)."""
     parts, held_out = [], None
     if weak is not None:
-        pairs = _read(weak)
+        pairs = read_labelled_pairs(weak)
         chosen = np.random.default_rng(settings.seed).permutation(len(pairs.labels))
         parts.append(pairs.take(np.sort(chosen[: settings.weak_pairs])))
-    judged = [_read(path) for path in gold]
+    judged = [read_labelled_pairs(path) for path in gold]
     if dev is not None:
-        held_out = _read(dev)
+        held_out = read_labelled_pairs(dev)
     elif judged and settings.dev_share:
-        judged, held_out = _hold_out(judged, settings.dev_share)
+        judged, held_out = hold_out(judged, settings.dev_share)
     for pairs in judged:
         parts += [pairs] * settings.gold_repeats
     if not parts:
         raise DataError("no pairs to train on; give weakly labelled pairs, judged pairs, or both")
-    return _joined(parts), held_out
-
-
-def _hold_out(
-    judged: Sequence[LabelledPairs], share: float
-) -> tuple[list[LabelledPairs], LabelledPairs | None]:
-    """(kept, held out) by the query's hash. Holds none out if they would be too few."""
-    masks = [
-        np.array([zlib.crc32(b"dev" + query.encode()) / 2**32 < share for query in pairs.queries])
-        for pairs in judged
-    ]
-    held_out = _joined(
-        [pairs.take(np.flatnonzero(mask)) for pairs, mask in zip(judged, masks, strict=True)]
-    )
-    if len(set(held_out.queries)) < _MIN_DEV_QUERIES:
-        log.info("no early stopping: fewer than %d judged queries to hold out", _MIN_DEV_QUERIES)
-        return list(judged), None
-    kept = [pairs.take(np.flatnonzero(~mask)) for pairs, mask in zip(judged, masks, strict=True)]
-    return kept, held_out
-
-
-def _read(path: Path) -> LabelledPairs:
-    table = read_table(path, ["clean_query", "title"])
-    column = next((name for name in ("label", "rating") if name in table.column_names), None)
-    if column is None:
-        raise DataError(f"{path} has neither 'label' nor 'rating'; it has {table.column_names}")
-    labels = table.column(column).to_numpy().astype(np.float32)
-    low, high = float(labels.min()), float(labels.max())
-    if not np.isfinite(labels).all():
-        raise DataError(f"{path}: column {column!r} has values that are not finite")
-    if low < 0.0 or high > 1.0:
-        if high <= low:
-            raise DataError(f"{path}: every {column} is {low:g}; expected at least two grades")
-        labels = (labels - low) / (high - low)
-        log.info("%s: %s %g..%g scaled to 0..1", path, column, low, high)
-    return LabelledPairs(texts(table, "clean_query"), texts(table, "title"), labels)
-
-
-def _joined(parts: Sequence[LabelledPairs]) -> LabelledPairs:
-    return LabelledPairs(
-        [query for part in parts for query in part.queries],
-        [title for part in parts for title in part.titles],
-        np.concatenate([part.labels for part in parts]),
-    )
+    return join(parts), held_out

@@ -20,7 +20,7 @@ from torch import Tensor
 from qtr_rerank.atomic import write_json
 from qtr_rerank.errors import DataError, SettingsError
 from qtr_rerank.teacher.encoders import autocast, device, load_masked_lm, load_tokenizer
-from qtr_rerank.teacher.training_loop import Training, random_batches
+from qtr_rerank.teacher.training_loop import Training
 from qtr_rerank.torch_training import Batch
 
 log = logging.getLogger(__name__)
@@ -69,18 +69,7 @@ def pretrain(titles: Sequence[str], out: Path, settings: PretrainSettings) -> Pa
         )
     model = load_masked_lm(settings.encoder, from_scratch=settings.from_scratch)
     lengths = np.array([len(title) for title in distinct])
-    rng = np.random.default_rng(settings.seed)
-    batches = random_batches(lengths, settings.batch, settings.epochs, rng)
-    out.mkdir(parents=True, exist_ok=True)
-    training = Training(
-        model,
-        batches,
-        settings.learning_rate,
-        settings.warmup_share,
-        out / "checkpoint.pt",
-        # Runs on other titles differ, too; the number of titles is a cheap sign of it.
-        asdict(settings) | {"titles": len(distinct)},
-    )
+    training = Training(model, lengths, settings, out)
 
     def loss_of(rows: Batch) -> Tensor:
         inputs = tokenizer(

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import torch
@@ -20,41 +21,55 @@ _LENGTH_POOL = 32  # batches
 _LOG_EVERY, _SAVE_EVERY = 50, 200  # steps
 
 
-def random_batches(
-    lengths: NDArray[np.int64], size: int, epochs: int, rng: np.random.Generator
-) -> list[Batch]:
-    """The batches of all epochs. Similar lengths train twice as fast as unsorted ones."""
-    return [
-        batch
-        for _ in range(epochs)
-        for batch in similar_length_batches(lengths, size, _LENGTH_POOL, rng)
-    ]
+class LoopSettings(Protocol):
+    """The fields of a settings dataclass that the loop uses; all its fields identify the run."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    @property
+    def epochs(self) -> int: ...
+    @property
+    def batch(self) -> int: ...
+    @property
+    def learning_rate(self) -> float: ...
+    @property
+    def warmup_share(self) -> float: ...
+    @property
+    def seed(self) -> int: ...
 
 
 class Training:
-    """AdamW with linear warm-up and decay, and a checkpoint from which `run` resumes."""
+    """AdamW with linear warm-up and decay, and a checkpoint from which `run` resumes.
+
+    `lengths` are those of the texts to train on, (texts,); `run` hands out their row numbers.
+    """
 
     def __init__(
-        self,
-        model: Any,
-        batches: Sequence[Batch],
-        learning_rate: float,
-        warmup_share: float,
-        checkpoint: Path,
-        settings: Mapping[str, Any],
+        self, model: Any, lengths: NDArray[np.int64], settings: LoopSettings, out: Path
     ) -> None:
-        self.model, self.batches = model, batches
+        self.model = model
+        rng = np.random.default_rng(settings.seed)
+        # Batches of similar length train twice as fast as unsorted ones.
+        self.batches = [
+            batch
+            for _ in range(settings.epochs)
+            for batch in similar_length_batches(lengths, settings.batch, _LENGTH_POOL, rng)
+        ]
         # Fused: one pass over the weights a step, a tenth of the time on a CPU.
-        self._optimizer = torch.optim.AdamW(model.parameters(), lr=learning_rate, fused=True)
-        total = len(batches)
-        warmup = max(1, int(total * warmup_share))
+        self._optimizer = torch.optim.AdamW(
+            model.parameters(), lr=settings.learning_rate, fused=True
+        )
+        total = len(self.batches)
+        warmup = max(1, int(total * settings.warmup_share))
         self._schedule = torch.optim.lr_scheduler.LambdaLR(
             self._optimizer,
             lambda step: min((step + 1) / warmup, max(0, total - step) / (total - warmup + 1)),
         )
+        out.mkdir(parents=True, exist_ok=True)
         self._checkpoint = Checkpoint(
-            checkpoint,
-            settings,
+            out / "checkpoint.pt",
+            # Runs on other texts differ, too; their number is a cheap sign of it.
+            asdict(settings) | {"texts": len(lengths)},
             {"model": model, "optimizer": self._optimizer, "schedule": self._schedule},
         )
         self.notes: dict[str, Any] = {}

@@ -1,10 +1,10 @@
-"""Titles: judged queries of the sample catalog; every grade follows from attributes by one rule.
+"""Titles: grades products of the sample catalog for an intent, from their attributes.
 
-3  a product of the wished type that meets every constraint;
-2  of the wished type with one soft constraint missed (another colour, another size);
-1  of the wished type with more missed, or a hard one (brand, gender, what it fits, sugar free
-   or not); an accessory of it; a near substitute of the same family;
-0  everything else, the phone included when a phone case was asked for.
+3  the right type, and every constraint is met;
+2  the right type, and one soft constraint is missed (another colour, another size);
+1  the right type, and a hard constraint (brand, gender, compatibility, yes/no) or several are
+   missed; or an accessory of the right type; or a near substitute, of the same family;
+0  everything else: also the phone for the query "phone case".
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from functools import cache
 from types import MappingProxyType
 
-from qtr_rerank.data.sample.draws import Draws
-from qtr_rerank.data.sample.generate import KINDS
+from qtr_rerank.data.sample.reader import shop
+from qtr_rerank.data.sample.rng import Rng
 from qtr_rerank.errors import SettingsError
 from qtr_rerank.records import AttributeValue, Product
 from qtr_rerank.text import words
@@ -28,9 +28,9 @@ _ZEROS = 40
 
 @dataclass(frozen=True, slots=True)
 class Constraint:
-    """A wish about one attribute ("brand" reads the product's brand).
+    """A wanted value of one attribute, or an unwanted one if `negated`.
 
-    With `negated` the value is what the shopper does not want.
+    The name "brand" stands for the product's brand.
     """
 
     name: str
@@ -39,52 +39,57 @@ class Constraint:
 
     @property
     def hard(self) -> bool:
-        """Missing it is worse than another colour: yes/no wishes, exclusions, brand, fit."""
+        """Whether missing it costs two grades: yes/no values, exclusions, brand, gender, fit."""
         return self.negated or isinstance(self.value, bool) or self.name in _HARD
 
     def met_by(self, product: Product) -> bool:
-        found = product.brand if self.name == "brand" else product.attributes.get(self.name)
-        return (found is not None and _same(self.name, found, self.value)) != self.negated
+        value = product.brand if self.name == "brand" else product.attributes.get(self.name)
+        return (value is not None and same_value(self.name, value, self.value)) != self.negated
 
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """What a shopper wants: one of these types of product, with these constraints."""
+    """What a shopper wants: a product of one of the types that meets the constraints.
+
+    Raises SettingsError for a type that the sample shop does not have.
+    """
 
     types: tuple[str, ...]
     constraints: tuple[Constraint, ...] = ()
 
     def __post_init__(self) -> None:
-        for wished in self.types:
-            if wished not in KINDS:
+        kinds = shop().kinds
+        for wanted in self.types:
+            if wanted not in kinds:
                 raise SettingsError(
-                    f"the sample catalog has no type '{wished}'; choose from: "
-                    f"{', '.join(sorted(KINDS))}"
+                    f"the sample catalog has no type '{wanted}'; choose from: "
+                    f"{', '.join(sorted(kinds))}"
                 )
 
 
 @dataclass(frozen=True, slots=True)
 class JudgedQuery:
-    """A query as typed, its class ("misspelt", "unit", ...), and grades 0 to 3 by product id."""
+    """A query, its class ("misspelt", "unit", ...), and its grades 0 to 3 by product id."""
 
     query: str
     kind: str
     ratings: Mapping[str, int]
 
 
-def _same(name: str, found: AttributeValue, wished: AttributeValue) -> bool:
-    if isinstance(found, str) or isinstance(wished, str) or not name.endswith(("_ml", "_g")):
-        return found == wished
-    # Ounces and pounds are rounded in shops: 64 oz is what they call 2 litres.
-    return abs(found - wished) <= 0.06 * wished
+def same_value(name: str, value: AttributeValue, wanted: AttributeValue) -> bool:
+    """Whether a product's value of an attribute is the wanted one."""
+    if isinstance(value, str) or isinstance(wanted, str) or not name.endswith(("_ml", "_g")):
+        return value == wanted
+    # Shops round ounces and pounds: a bottle of 2 litres is sold as 64 oz.
+    return abs(value - wanted) <= 0.06 * wanted
 
 
 def grade(product: Product, intent: Intent) -> int:
-    """How well a product answers the intent, 0 to 3 (see the module's docstring)."""
+    """The grade of a product for an intent, 0 to 3 (see the module's docstring)."""
     offered = str(product.attributes.get("type", ""))
     if offered not in intent.types:
         return int(offered in related_types(intent.types))
-    missed = [wish for wish in intent.constraints if not wish.met_by(product)]
+    missed = [constraint for constraint in intent.constraints if not constraint.met_by(product)]
     if not missed:
         return 3
     return 2 if len(missed) == 1 and not missed[0].hard else 1
@@ -92,18 +97,19 @@ def grade(product: Product, intent: Intent) -> int:
 
 @cache
 def related_types(types: tuple[str, ...]) -> frozenset[str]:
-    """Accessories of the types and the rest of their families."""
-    families = {KINDS[wished].family for wished in types} - {""}
+    """The accessories of the types, and the other types of their families."""
+    kinds = shop().kinds
+    families = {kinds[wanted].family for wanted in types} - {""}
     return frozenset(
         kind.type
-        for kind in KINDS.values()
+        for kind in kinds.values()
         if kind.type not in types
-        and (kind.family in families or any(wished in kind.accessory_of for wished in types))
+        and (kind.family in families or any(wanted in kind.accessory_of for wanted in types))
     )
 
 
 class Judge:
-    """Grades the products of one catalog; looks only at those that can matter to an intent."""
+    """Grades the products of one catalog. Reads only those that an intent can grade above 0."""
 
     def __init__(self, catalog: Iterable[Product]) -> None:
         self._by_type: defaultdict[str, list[Product]] = defaultdict(list)
@@ -117,12 +123,11 @@ class Judge:
                 self._by_word[word].append(product)
 
     def ratings(self, query: str, intent: Intent) -> Mapping[str, int]:
-        """The judged list: all products graded 1 or more, and some zeros that look alike.
+        """Grades by product id, best first: all products of grade 1 to 3, and up to 40 zeros.
 
-        Best grades first. Beyond 150 products the list keeps all of grade 2 and 3 and drops
-        some of grade 1.
+        A list longer than 150 keeps all products of grade 2 and 3 and drops some of grade 1.
         """
-        draws = Draws("judged list", query)
+        rng = Rng("judged list", query)
         related = sorted(related_types(intent.types))
         graded = [
             (product.id, grade(product, intent))
@@ -130,24 +135,24 @@ class Judge:
             for product in self._by_type[offered]
         ]
         wanted = sorted((pair for pair in graded if pair[1] >= 2), key=lambda pair: -pair[1])
-        weak = draws.shuffled([pair for pair in graded if pair[1] == 1])
+        weak = rng.shuffled([pair for pair in graded if pair[1] == 1])
         room = max(_LIST_LENGTH - _ZEROS - len(wanted), 0)
-        zeros = self._zeros(query, intent, draws, {product_id for product_id, _ in graded})
+        zeros = self._zeros(query, intent, rng, {product_id for product_id, _ in graded})
         return MappingProxyType(dict([*wanted, *weak[:room], *zeros]))
 
     def _zeros(
-        self, query: str, intent: Intent, draws: Draws, graded: set[str]
+        self, query: str, intent: Intent, rng: Rng, graded: set[str]
     ) -> list[tuple[str, int]]:
-        """Hard ones first: products that share words with the query; then the department's."""
+        """Products of grade 0, hard ones first: with words of the query, then of the department."""
         alike = [product for word in words(query) for product in self._by_word[word]]
         departments = dict.fromkeys(
             str(product.extra["department"])
-            for wished in intent.types
-            for product in self._by_type[wished][:1]
+            for wanted in intent.types
+            for product in self._by_type[wanted][:1]
         )
         near = [product for name in departments for product in self._by_department[name]]
         picked = [
-            draws.pick(pool).id
+            rng.choice(pool).id
             for pool, share in ((alike, _ZEROS), (near, _ZEROS), (self._catalog, 2 * _ZEROS))
             for _ in range(share if pool else 0)
         ]

@@ -1,72 +1,47 @@
-"""Titles: how the sample shop names a product: model names, title patterns, descriptions."""
+"""Titles: model names, titles and descriptions of the sample shop's products."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
 
-from qtr_rerank.data.sample.draws import Draws
-from qtr_rerank.data.sample.vocabulary import Axis, Choice, Kind
+from qtr_rerank.data.sample.kinds import Axis, Choice, Kind
+from qtr_rerank.data.sample.reader import shop
+from qtr_rerank.data.sample.rng import Rng
 
 Chosen = Sequence[tuple[Axis, Choice]]
 
-_LINES = (
-    "Aria", "Lund", "Solo", "Pico", "Terra", "Nova", "Classic", "Everyday", "Drift", "Harbor",
-    "Fjord", "Juno", "Mila", "Cobalt", "Vela", "Pine", "Orbit", "Tempo", "Breeze", "Haven", "Linea",
-    "Rondo", "Sierra", "Brio", "Calma", "Onda", "Trek", "Zest", "Willow", "Arc", "Bloom", "Stride",
-    "Ember", "Cove", "Metro", "Origin", "Sail", "Quartz", "Luma", "Ridge",
-)  # fmt: skip
-_BOOK_FIRST = (
-    "Salt", "Winter", "Paper", "Quiet", "Copper", "Glass", "Hollow", "Northern", "Last", "Silver",
-    "Borrowed", "Crooked", "Midnight", "Amber", "Forgotten", "Wandering",
-)  # fmt: skip
-_BOOK_LAST = (
-    "Lighthouse", "Orchard", "Harbour", "Crown", "Ferry", "Clockmaker", "Garden", "Bridge", "Road",
-    "Island", "Archive", "Lanterns", "Tide", "Kingdom", "Owl", "Market",
-)  # fmt: skip
-_COOK_LAST = ("Kitchen", "Table", "Pantry", "Oven", "Larder", "Supper", "Plate", "Spoon")
-_AUTHORS_FIRST = (
-    "Mara",
-    "Idris",
-    "Elin",
-    "Tobias",
-    "Noor",
-    "Hanna",
-    "Felix",
-    "Oona",
-    "Ravi",
-    "June",
-)
-_AUTHORS_LAST = ("Ellwood", "Varga", "Lindqvist", "Okafor", "Marsh", "Delacourt", "Pell", "Hart")
 _SMALL_WORDS = {"a", "an", "and", "at", "for", "in", "of", "on", "the", "to", "with", "up"}
 
 
-def model_name(kind: Kind, brand: str, draws: Draws) -> str:
-    """A product line, a model code, the name of a book or game, or nothing, as the kind says."""
+def model_name(kind: Kind, brand: str, rng: Rng) -> str:
+    """A product line, a model code, the title of a book or game, or "", as `kind.naming` says."""
+    names = shop().names
     if kind.naming == "none":
         return ""
     if kind.naming == "book":
-        last = _COOK_LAST if kind.type == "cookbook" else _BOOK_LAST
-        name = f"{draws.pick(_BOOK_FIRST)} {draws.pick(last)}"
-        return f"The {name}" if draws.chance(0.6) else name
+        last = names.cookbook_last if kind.type == "cookbook" else names.book_last
+        name = f"{rng.choice(names.book_first)} {rng.choice(last)}"
+        return f"The {name}" if rng.bernoulli(0.6) else name
     if kind.naming == "code":
         consonants = [letter for letter in brand.upper() if letter in "BCDFGKLMNPRSTVXZ"]
-        letters = "".join(consonants[:2]) if draws.chance(0.6) else consonants[0]
-        number = 10 * (10 + draws.below(90))
-        return f"{letters}-{number}" if draws.chance(0.5) else f"{letters}{number}"
-    name = draws.pick(_LINES)
-    return f"{name} {draws.pick(('Plus', 'S', 'Neo', 'II', 'Pro'))}" if draws.chance(0.2) else name
+        letters = "".join(consonants[:2]) if rng.bernoulli(0.6) else consonants[0]
+        number = 10 * (10 + rng.below(90))
+        return f"{letters}-{number}" if rng.bernoulli(0.5) else f"{letters}{number}"
+    line = rng.choice(names.lines)
+    return f"{line} {rng.choice(names.line_endings)}" if rng.bernoulli(0.2) else line
 
 
-def author_name(draws: Draws) -> str:
-    return f"{draws.pick(_AUTHORS_FIRST)} {draws.pick(_AUTHORS_LAST)}"
+def author_name(rng: Rng) -> str:
+    names = shop().names
+    return f"{rng.choice(names.author_first)} {rng.choice(names.author_last)}"
 
 
 def title_case(phrase: str) -> str:
-    """As titles write a perk: `a removable crumb tray` -> `Removable Crumb Tray`."""
+    """A perk as titles write it: `a removable crumb tray` -> `Removable Crumb Tray`."""
     words = re.sub(r"^(?:a|an|the) ", "", phrase).split()
     return " ".join(
-        # Units stay as they are: "24 g of Protein".
+        # Units keep their case: "24 g of Protein".
         word
         if before.isdigit() or (before and word in _SMALL_WORDS)
         else word[:1].upper() + word[1:]
@@ -74,14 +49,14 @@ def title_case(phrase: str) -> str:
     )
 
 
-def choose_noun(kind: Kind, chosen: Chosen, draws: Draws) -> str:
-    """One of the kind's names that says nothing against the chosen values.
+def choose_noun(kind: Kind, chosen: Chosen, rng: Rng) -> str:
+    """One of the kind's nouns that does not contradict the chosen values.
 
-    An axis whose other choice stands in the noun ("True Wireless Earbuds" of a wired pair) rules
-    that noun out.
+    A noun is ruled out if it contains another choice of an axis: "True Wireless Earbuds" for a
+    wired pair.
     """
     fitting = [noun for noun in kind.nouns if not _contradicts(noun, chosen)]
-    return draws.pick_early(fitting or kind.nouns[:1], 0.5)
+    return rng.mostly_first(fitting or kind.nouns[:1], 0.5)
 
 
 def _contradicts(noun: str, chosen: Chosen) -> bool:
@@ -99,24 +74,24 @@ def _has_phrase(text: str, phrase: str) -> bool:
 
 
 def write_title(
-    kind: Kind, brand: str, model: str, noun: str, chosen: Chosen, perk: str, draws: Draws
+    kind: Kind, brand: str, model: str, noun: str, chosen: Chosen, perk: str, rng: Rng
 ) -> str:
-    """A title in the house style of the brand: each keeps to one pattern for most products."""
+    """A title. Each brand has a house style: one pattern for most of its products."""
     leads: list[str] = []
     tails: list[str] = []
     for axis, choice in chosen:
-        form = draws.pick_early(choice.surfaces)
-        if not form or axis.place == "hidden" or not draws.chance(axis.shown):
+        form = rng.mostly_first(choice.surfaces)
+        if not form or axis.place == "hidden" or not rng.bernoulli(axis.shown):
             continue
         if not _has_phrase(f"{noun} {model}", form):
             (leads if axis.place == "lead" else tails).append(form)
     if kind.naming == "book":
-        return _book_title(model, noun, leads, tails, draws)
-    pattern = Draws("house style", brand).below(5) if draws.chance(0.7) else draws.below(6)
+        return _book_title(model, noun, leads, tails, rng)
+    pattern = Rng("house style", brand).below(5) if rng.bernoulli(0.7) else rng.below(6)
     name = f"{brand} {model}".strip()
     middle = " ".join([*leads, noun])
     tail = ", ".join(tails)
-    if draws.chance(0.22) and " with " not in f"{noun} ".lower():
+    if rng.bernoulli(0.22) and " with " not in f"{noun} ".lower():
         return _joined(f"{name} {middle} with {title_case(perk)}", tail)
     if pattern == 1 and kind.naming == "code":
         return _joined(f"{brand} {middle} {model}", tail)
@@ -135,29 +110,21 @@ def _joined(head: str, tail: str) -> str:
     return f"{head}, {tail}" if tail else head
 
 
-def _book_title(name: str, noun: str, leads: list[str], tails: list[str], draws: Draws) -> str:
+def _book_title(name: str, noun: str, leads: list[str], tails: list[str], rng: Rng) -> str:
     what = " ".join([*leads, noun])
-    if draws.chance(0.5):
+    if rng.bernoulli(0.5):
         return _joined(f"{name}: {what}", ", ".join(tails))
     return f"{name} ({', '.join([what, *tails])})"
 
 
-_FACTS = {
-    "capacity_ml": "capacity", "weight_g": "weight", "storage_gb": "storage",
-    "compatible_with": "made", "pack_count": "contents", "wattage_w": "power",
-    "screen_in": "screen", "length_cm": "length", "width_cm": "width", "height_cm": "height",
-    "diameter_cm": "diameter", "blade_cm": "blade", "drop_cm": "drop",
-}  # fmt: skip
-
-
 def write_description(
-    kind: Kind, brand: str, model: str, chosen: Chosen, perks: Sequence[str], draws: Draws
+    kind: Kind, brand: str, model: str, chosen: Chosen, perks: Sequence[str], rng: Rng
 ) -> str:
-    """One paragraph: what it is like, what comes with it, the facts."""
+    """One paragraph: the pitch, the perks, the attribute values."""
     name = f"{brand} {model}".strip() if kind.naming != "book" else model
     noun = kind.nouns[0]
     perk_list = f"{', '.join(perks[:-1])} and {perks[-1]}" if len(perks) > 1 else perks[0]
-    opener = draws.pick((
+    opener = rng.choice((
         f"{kind.pitch} This {noun} from {brand} comes with {perk_list}.",
         f"{kind.pitch} {name} brings {perk_list}.",
         f"{kind.pitch} Good to know: {perk_list}.",
@@ -170,10 +137,11 @@ def write_description(
 def _fact(axis: Axis, choice: Choice) -> str:
     if isinstance(choice.value, bool):
         words = axis.name.replace("_", " ")
-        free = words.endswith((" free", "unscented", "unsweetened"))
-        return words if choice.value else ("" if free else f"not {words}")
-    first = choice.surfaces[0]
-    if axis.name in _FACTS:
-        return f"{_FACTS[axis.name]} {first}" if first else ""
+        without = words.endswith((" free", "unscented", "unsweetened"))
+        return words if choice.value else ("" if without else f"not {words}")
+    usual_form = choice.surfaces[0]
+    label = shop().facts.get(axis.name)
+    if label is not None:
+        return f"{label} {usual_form}" if usual_form else ""
     label = axis.name.rsplit("_", 1)[0] if axis.name.endswith(("_mm", "_g", "_cm")) else axis.name
     return f"{label.replace('_', ' ')} {choice.value!s}"

@@ -1,4 +1,4 @@
-"""Titles: the sample shop as the files that every other catalog comes in."""
+"""Titles: writes the sample catalog and its judgments as files, for `qtr sample`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from qtr_rerank.records import Product
 
 @dataclass(frozen=True, slots=True)
 class SamplePaths:
-    """Where `write_sample` put the files."""
+    """The files that `write_sample` wrote."""
 
     catalog: Path
     judgments: Path
@@ -27,8 +27,8 @@ def write_sample(folder: Path, seed: int = 7) -> SamplePaths:
     """Write `catalog.jsonl`, `judgments.csv` (query,docid,rating), `queries.csv` (query,kind) and
     `pairs.csv`, the judgments with titles (query,title,relevance).
 
-    The folder is made where it is missing; files of these names in it are replaced. The bytes
-    depend on the seed alone.
+    Creates the folder if needed and replaces files of these names. The bytes depend only on the
+    seed.
     """
     folder.mkdir(parents=True, exist_ok=True)
     catalog = sample_catalog(seed)
@@ -61,7 +61,7 @@ def write_sample(folder: Path, seed: int = 7) -> SamplePaths:
 
 
 def _json_line(product: Product) -> str:
-    """A product with its extra fields at top level, as shops export them."""
+    """A product as JSON, its extra fields at top level as in the exports of shops."""
     fields = product.to_dict()
     extra = fields.pop("extra")
     return json.dumps({**fields, **extra}, ensure_ascii=False) + "\n"
