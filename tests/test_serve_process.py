@@ -63,12 +63,6 @@ def test_server_reranks_and_logs_lines_of_json(server: Running) -> None:
     assert "let-me-in" not in server.log.read_text()
 
 
-def _workers(server: Running) -> list[int]:
-    """Process ids of the worker processes."""
-    children = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children").read_text()
-    return [int(pid) for pid in children.split()]
-
-
 def _wait_until_in_flight(server: Running) -> None:
     while "qtr_in_flight_requests 1.0" not in server.request("GET", "/metrics")[1]:
         time.sleep(0.01)
@@ -105,7 +99,7 @@ LONG = {
 def test_signal_ends_the_server_in_order(tmp_path: Path, stop: signal.Signals) -> None:
     with running_server(tmp_path / "log", "-m", "bert2dnn", "--workers", 2) as running:
         assert running.request("GET", "/health") == (200, {"status": "ok"})
-        workers = _workers(running)
+        workers = running.workers()
         assert len(workers) == 2
         running.process.send_signal(stop)
         assert running.process.wait(30) == 0
@@ -138,7 +132,7 @@ def test_second_signal_ends_the_server_at_once(tmp_path: Path) -> None:
         body = LONG | {"documents": LONG["documents"] * 2}  # type: ignore[operator]
         in_flight = pool.submit(running.request, "POST", "/v2/rerank", body)
         _wait_until_in_flight(running)
-        workers = _workers(running)
+        workers = running.workers()
         running.process.send_signal(signal.SIGINT)
         time.sleep(0.5)
         running.process.send_signal(signal.SIGINT)
@@ -149,7 +143,7 @@ def test_second_signal_ends_the_server_at_once(tmp_path: Path) -> None:
 
 def test_workers_end_with_their_parent(tmp_path: Path) -> None:
     with running_server(tmp_path / "log", "-m", "bert2dnn", "--workers", 2) as running:
-        workers = _workers(running)
+        workers = running.workers()
         running.process.kill()
         running.process.wait(10)
         _wait_until_gone(workers)
@@ -158,7 +152,7 @@ def test_workers_end_with_their_parent(tmp_path: Path) -> None:
 def test_metrics_sum_the_workers(tmp_path: Path) -> None:
     options = ("-m", "bert2dnn", "--workers", 2)
     with running_server(tmp_path / "log", *options) as running:
-        first, second = _workers(running)
+        first, second = running.workers()
         for _ in range(20):
             assert running.request("POST", "/v2/rerank", BODY)[0] == 200
         line = 'qtr_requests_total{route="/v2/rerank",status="200"} '
@@ -171,10 +165,10 @@ def test_metrics_sum_the_workers(tmp_path: Path) -> None:
         assert line + "21.0" in metrics
         assert "qtr_in_flight_requests 0.0" in metrics
         give_up = time.monotonic() + 30
-        while len(_workers(running)) < 2:
+        while len(running.workers()) < 2:
             assert time.monotonic() < give_up
             time.sleep(0.05)
-        assert second in _workers(running)
+        assert second in running.workers()
 
 
 def test_response_arrives_where_the_body_is_not_wanted(server: Running) -> None:
@@ -287,7 +281,7 @@ def _fuzzed(rng: random.Random) -> tuple[str, str, bytes, dict[str, str]]:
 
 
 def _resident_kib(server: Running) -> int:
-    (worker,) = _workers(server)
+    (worker,) = server.workers()
     status = Path(f"/proc/{worker}/status").read_text()
     found = re.search(r"VmRSS:\s+(\d+) kB", status)
     assert found is not None
