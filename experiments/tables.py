@@ -149,9 +149,9 @@ def beside_rivals(path: Path) -> list[str]:
         shown.append([row["model"], *cells])
     return [
         "Milliseconds per pair, beside cross-encoders of known shapes in ONNX Runtime, and how "
-        "many times longer BERT-Base and TinyBERT-4L-312 take. The BERT2DNN paper claims 150 and 15 "
-        "times; the BertBiLSTM paper claims 0.2 ms per pair. A cross-encoder cannot store titles, "
-        "so stored titles are compared with its 100 pairs from text:",
+        "many times longer BERT-Base and TinyBERT-4L-312 take. The BERT2DNN paper claims 150 and "
+        "15 times; the BertBiLSTM paper claims 0.2 ms per pair. A cross-encoder cannot store "
+        "titles, so stored titles are compared with its 100 pairs from text:",
         table(["model", *workloads, *(f"{base} / model: {name}" for base, name in ratios)], shown),
     ]
 

@@ -46,7 +46,7 @@ def test_readme_shell_commands_work(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         "query,title,relevance\nusb cable,USB-C cable,3\nusb cable,Phone case,1\n"
     )
     (tmp_path / "products.csv").write_text(
-        "item_no,label,maker\nA-1,USB-C cable 2 m,Acme\nA-2,Phone case,Acme\n"
+        "item_no,label,retail\nA-1,USB-C cable 2 m,9.99\nA-2,Phone case,14.50\n"
     )
     done = []
     for line in (line for kind, block in BLOCKS if kind == "sh" for line in block.splitlines()):
