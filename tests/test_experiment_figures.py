@@ -1,4 +1,4 @@
-"""The commands behind the figures of the README and docs/figures.md, on a few products of the sample shop."""
+"""The commands behind the figures on pages, on a few products of the sample shop."""
 
 from __future__ import annotations
 
