@@ -1,6 +1,6 @@
-"""Page: the shop in front of a search index. `create_app` makes the Flask application.
+"""Page: the demo shop in front of a search index. `create_app` makes the Flask application.
 
-Run it with `python -m demo --index DIR`; the production server is waitress.
+Run it with `python -m demo --index DIR`.
 """
 
 from __future__ import annotations
@@ -11,44 +11,45 @@ from pathlib import Path
 from flask import Flask
 from flask.json.provider import DefaultJSONProvider
 
-from demo.faults import add_error_pages
-from demo.home import Suggestion
+from demo.error_pages import add_error_pages
+from demo.home_page import Suggestion
 from demo.routes import add_security_headers, shop_pages
-from demo.shop import Shop, Storefront
+from demo.shop import Shop, ShopEngine
 from qtr_rerank.search import RetrievalSettings, SearchEngine
 
-# Some title is nearest to any query: without a floor each search of a small catalog would find
-# every product, and its facets would count them all. Between gibberish, whose nearest title lies at
-# 0.29 to 0.38, and misspelt words that the twin reads ("headfones" 0.45, "runing shose" 0.49).
-LEAST_COSINE = 0.38
+# Every query has a nearest title. Without a minimum, each search of a small catalog would return
+# every product and the facets would count them all. The value lies between gibberish (nearest title
+# at 0.29 to 0.38) and misspelt words that the twin model understands ("headfones" 0.45,
+# "runing shose" 0.49).
+MIN_COSINE = 0.38
 
-__all__ = ["Storefront", "Suggestion", "create_app"]
+__all__ = ["ShopEngine", "Suggestion", "create_app"]
 
 
 def create_app(
-    index: Storefront | str | Path,
+    index: ShopEngine | str | Path,
     *,
     name: str = "Fieldnote Store",
     suggestions: Sequence[Suggestion] | None = None,
 ) -> Flask:
-    """The shop over an index folder, or over an engine that is open already.
+    """The shop over an index folder, or over an engine that is already open.
 
-    `suggestions` are the searches offered on the home page; left out, they fit the catalog: the
-    sample shop's hard ones where the index holds it, else brands.
-    Raises CatalogIndexError where the folder holds no index. An engine that does not answer is no
-    fault here: its pages say so until it comes back.
+    `suggestions` are the searches offered on the home page. Without them the shop picks its own:
+    the sample shop's hard queries if the index holds that shop, else the largest brands.
+    Raises CatalogIndexError if the folder holds no index. An engine that does not respond raises
+    nothing here: the pages show status 503 until it is back.
     """
-    engine: Storefront = (
-        SearchEngine.open(index, settings=RetrievalSettings(least_cosine=LEAST_COSINE))
+    engine: ShopEngine = (
+        SearchEngine.open(index, settings=RetrievalSettings(least_cosine=MIN_COSINE))
         if isinstance(index, str | Path)
         else index
     )
     app = Flask(__name__)
     app.extensions["shop"] = Shop(engine, name, suggestions)
-    # An id may hold "//": it must come through as it is.
+    # A product id may contain "//", which Flask would otherwise reduce to "/".
     app.url_map.merge_slashes = False
     if isinstance(app.json, DefaultJSONProvider):
-        app.json.sort_keys = False  # the stages of times_ms stand in the order they ran
+        app.json.sort_keys = False  # times_ms lists the stages in the order they ran
     app.register_blueprint(shop_pages)
     add_security_headers(app)
     add_error_pages(app)

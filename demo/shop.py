@@ -1,4 +1,4 @@
-"""Page: one search engine as a shop: a request's products, its departments, searches to try."""
+"""Page: a search engine as a shop: result pages, departments, suggested searches."""
 
 from __future__ import annotations
 
@@ -7,42 +7,46 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from demo import view
-from demo.home import Department, Suggestion, departments, suggestions
-from demo.orders import compared_hits
-from demo.request import DEPTH, PageRequest
+from demo.comparison import compared_hits
+from demo.home_page import Department, Suggestion, departments, suggestions
+from demo.page_request import DEPTH, PageRequest
+from demo.pagination import page_count
+from demo.product_view import currency_of
+from demo.sorting import good_hits, sorted_hits
 from qtr_rerank.records import Facets, FacetValue, Filters, Product, Ranked, SearchResult
 
-# How deep the first stage goes; the side-by-side view follows a product that far down.
+# Candidates of the first stage. The side-by-side view follows a product down to the last of them.
 CANDIDATES = 1000
-# How many of the best hits say which facet values fit.
+# How many of the best hits decide which facet values come first.
 BEST = 36
-# What a shop without departments puts on its home page, and how much of it.
+# The query and the number of products for the home page of a catalog without departments.
 SHELF_QUERY = "classic set with best finish"
 SHELF = 12
-# A catalog may have thousands of categories; a shop window has room for its largest.
+# A catalog may have thousands of categories; the home page shows departments of the largest.
 MAX_CATEGORIES = 150
 
 
-class Storefront(Protocol):
-    """What the page needs of a search engine; `qtr_rerank.SearchEngine` is one."""
+class ShopRetrieval(Protocol):
+    """The candidates of one query; `qtr_rerank.search.Retrieval` is one."""
+
+    def first(self, k: int) -> SearchResult: ...
+
+    def reranked(self, k: int) -> SearchResult: ...
+
+    def facets(self) -> Facets: ...
+
+
+class ShopEngine(Protocol):
+    """What the shop needs of a search engine; `qtr_rerank.SearchEngine` is one."""
 
     @property
     def engine(self) -> str: ...
 
-    def search(
-        self,
-        query: str,
-        k: int = 10,
-        *,
-        filters: Filters | None = None,
-        stage: str = "rerank",
-        candidates: int = 1000,
-    ) -> SearchResult: ...
+    def retrieve(
+        self, query: str, filters: Filters | None = None, *, candidates: int = 1000
+    ) -> ShopRetrieval: ...
 
     def products(self, ids: Sequence[str]) -> list[Product]: ...
-
-    def facets(self, query: str, filters: Filters | None = None) -> Facets: ...
 
     def __len__(self) -> int: ...
 
@@ -50,28 +54,30 @@ class Storefront(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """What one request found: `shown` is its page of the `ordered` hits that can be paged through,
-    `best` the most relevant products, and `products` has every product that is named.
+class ResultPage:
+    """One page of search results.
+
+    `hits` are those on this page, out of `sorted_count` that can be paged through. `best` are the
+    most relevant products. `products` maps the id of every product that the page shows.
     """
 
     result: SearchResult
-    ordered: int
-    shown: tuple[Ranked, ...]
+    sorted_count: int
+    hits: tuple[Ranked, ...]
     best: tuple[Product, ...]
     products: Mapping[str, Product]
     facets: Facets
 
 
 class Shop:
-    """An engine with what its shop window needs, read once: departments and searches to try.
+    """An engine, with the departments and suggested searches that are read from it once.
 
     Safe to share between threads, as the engine is.
     """
 
     def __init__(
         self,
-        engine: Storefront,
+        engine: ShopEngine,
         name: str,
         suggestions: Sequence[Suggestion] | None = None,
     ) -> None:
@@ -85,11 +91,11 @@ class Shop:
 
     @property
     def known_departments(self) -> tuple[Department, ...]:
-        """The departments if they were read before; a page about a fault asks for nothing."""
+        """The departments if they were read before. For error pages: never calls the engine."""
         return self._departments or ()
 
     def departments(self) -> tuple[Department, ...]:
-        """The departments, largest categories first. Raises what the engine raises."""
+        """The departments, largest first. Raises what the engine raises."""
         if self._departments is None:
             with self._lock:
                 if self._departments is None:
@@ -97,7 +103,7 @@ class Shop:
         return self._departments
 
     def suggestions(self) -> tuple[Suggestion, ...]:
-        """Searches for a newcomer to try."""
+        """Searches to try, for the home page."""
         if self._given is not None:
             return self._given
         return suggestions(self.departments(), self._brands)
@@ -106,71 +112,71 @@ class Shop:
         """A few products for the home page of a catalog without departments; else none."""
         if self.departments():
             return ()
-        hits = self.engine.search(SHELF_QUERY, SHELF, stage="retrieve", candidates=SHELF).hits
-        return tuple(self._products(hits).values())
+        shelf = self.engine.retrieve(SHELF_QUERY, candidates=SHELF).first(SHELF)
+        return tuple(self._products(shelf.hits).values())
 
     def product(self, product_id: str) -> Product:
         """One product. Raises UnknownIdError."""
         return self.engine.products([product_id])[0]
 
-    def find(self, asked: PageRequest, *, last_page: bool = True) -> Found:
-        """Search, sort and cut one page. With `last_page`, a page beyond the end is the last one;
-        without, it is empty.
+    def search(self, request: PageRequest, *, last_page: bool = True) -> ResultPage:
+        """Search, sort and cut out one page: hits and facets come from one retrieval.
+
+        A page beyond the end becomes the last one if `last_page`, else it is empty.
         """
-        comparing = asked.view == "compare"
-        filters = self.filters(asked)
-        # To browse is to search for the names of the categories: their products all carry them.
-        words = asked.query or " ".join(filters.categories or filters.brands)
-        result = self.engine.search(
-            words,
-            CANDIDATES if comparing else DEPTH,
-            filters=filters,
-            stage="rerank" if comparing else asked.stage,
-            candidates=CANDIDATES,
-        )
+        comparing = request.view == "compare"
+        filters = self.filters(request)
+        # Without a query, search for the category names: every product of a category carries its
+        # name.
+        words = request.query or " ".join(filters.categories or filters.brands)
+        retrieval = self.engine.retrieve(words, filters=filters, candidates=CANDIDATES)
+        if comparing:
+            result = retrieval.reranked(CANDIDATES)
+        elif request.stage == "rerank":
+            result = retrieval.reranked(DEPTH)
+        else:
+            result = retrieval.first(DEPTH)
         hits = result.hits[:DEPTH]
         products: dict[str, Product] = {}
-        if asked.sort != "best":
-            # A department has nothing in it that does not belong there.
-            hits = view.good_hits(hits) if asked.query else hits
+        if request.sort != "best":
+            # Every product of a department belongs there; those of a query may match poorly.
+            hits = good_hits(hits) if request.query else hits
             products = self._products(hits)
-            hits = view.in_order(hits, products, asked.sort)
-        page = min(asked.page, view.page_count(len(hits), asked.size)) if last_page else asked.page
-        shown = hits[(page - 1) * asked.size : page * asked.size]
+            hits = sorted_hits(hits, products, request.sort)
+        page = min(request.page, page_count(len(hits), request.size)) if last_page else request.page
+        on_page = hits[(page - 1) * request.size : page * request.size]
         best = result.hits[:BEST]
         compared = compared_hits(result.hits) if comparing else ()
-        missing = [hit for hit in (*shown, *best, *compared) if hit.id not in products]
+        missing = [hit for hit in (*on_page, *best, *compared) if hit.id not in products]
         products |= self._products(missing)
-        return Found(
+        return ResultPage(
             result=result,
-            ordered=len(hits),
-            shown=shown,
+            sorted_count=len(hits),
+            hits=on_page,
             best=tuple(products[hit.id] for hit in best),
             products=products,
-            facets=self.engine.facets(words, filters),
+            facets=retrieval.facets(),
         )
 
-    def filters(self, asked: PageRequest) -> Filters:
-        """What the engine is to keep to: a department stands for all its categories."""
-        if not asked.department or asked.filters.categories:
-            return asked.filters
-        inside = next(each for each in self.departments() if each.name == asked.department)
-        return replace(asked.filters, categories=inside.categories)
+    def filters(self, request: PageRequest) -> Filters:
+        """The engine's filters: a department without a category means all of its categories."""
+        if not request.department or request.filters.categories:
+            return request.filters
+        department = next(each for each in self.departments() if each.name == request.department)
+        return replace(request.filters, categories=department.categories)
 
     def _products(self, hits: Sequence[Ranked]) -> dict[str, Product]:
         ids = list(dict.fromkeys(hit.id for hit in hits))
         return dict(zip(ids, self.engine.products(ids), strict=True)) if ids else {}
 
     def _read_departments(self) -> tuple[Department, ...]:
-        """One look at each category: its size, and a product to stand in its window."""
-        whole = self.engine.facets("")
-        windows: list[tuple[FacetValue, Product]] = []
-        for value in whole.categories[:MAX_CATEGORIES]:
-            inside = Filters(categories=(value.value,))
-            hits = self.engine.search(
-                value.value, 1, filters=inside, stage="retrieve", candidates=1
-            ).hits
-            windows += [(value, product) for product in self._products(hits).values()]
-        self._brands = tuple(value.value for value in whole.brands)
-        self.currency = view.currency_of(product for _, product in windows)
-        return departments(windows)
+        """Read the size of each category and one of its products, to show its picture."""
+        catalog = self.engine.retrieve("").facets()
+        categories: list[tuple[FacetValue, Product]] = []
+        for value in catalog.categories[:MAX_CATEGORIES]:
+            in_category = Filters(categories=(value.value,))
+            best = self.engine.retrieve(value.value, filters=in_category, candidates=1).first(1)
+            categories += [(value, product) for product in self._products(best.hits).values()]
+        self._brands = tuple(value.value for value in catalog.brands)
+        self.currency = currency_of(product for _, product in categories)
+        return departments(categories)

@@ -25,6 +25,12 @@ class Running:
     process: subprocess.Popen[str]
     log: Path
 
+    def workers(self) -> list[int]:
+        """Process ids of the worker processes. Linux only."""
+        pid = self.process.pid
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+        return [int(child) for child in children.split()]
+
     def request(self, method: str, path: str, body: Any = None, **headers: str) -> tuple[int, Any]:
         """Send a request; the status and the body, decoded if it is JSON."""
         connection = HTTPConnection(urlsplit(self.url).netloc, timeout=60)

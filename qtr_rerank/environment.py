@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,6 +54,22 @@ def cache_folder() -> Path:
     base = Path(os.environ.get("XDG_CACHE_HOME") or "")
     # The XDG specification says to ignore relative paths.
     return (base if base.is_absolute() else Path.home() / ".cache") / "qtr-rerank"
+
+
+def metrics_folder() -> Path | None:
+    """PROMETHEUS_MULTIPROC_DIR, where worker processes write their metrics."""
+    value = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
+    return Path(value) if value else None
+
+
+@contextmanager
+def metrics_folder_set_to(folder: Path) -> Iterator[None]:
+    """Set PROMETHEUS_MULTIPROC_DIR: prometheus_client takes it in no other way."""
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
+    try:
+        yield
+    finally:
+        del os.environ["PROMETHEUS_MULTIPROC_DIR"]
 
 
 def opensearch_is_named() -> bool:

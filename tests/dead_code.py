@@ -13,12 +13,13 @@ from vulture import Vulture
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDERS = ("qtr_rerank", "indexer", "demo", "experiments", "benchmarks", "devtools")
+# What vulture finds, and we look at.
 KINDS = {"function", "method", "class", "property", "import", "unreachable_code"}
-# Called by a framework, which knows them by a decorator ...
+# Called by a framework, which finds them by a decorator ...
 DECORATORS = ["@*.route", "@*.get", "@*.post", "@*.command", "@*.errorhandler", "@*_validator"]
 DECORATORS += ["@*.context_processor", "@*.after_request", "@*.before_request"]
-# ... or by name: Python and click,
-NAMES = ["__getattr__", "list_commands", "get_command"]
+# ... or by name: Python, click and gunicorn,
+NAMES = ["__getattr__", "list_commands", "get_command", "load_config"]
 # tests, which compare the docs' tables by it,
 NAMES += ["between_marks"]
 # and users of the library.

@@ -1,4 +1,4 @@
-"""The shop over a real small index: pages, JSON, faults and the command that serves it."""
+"""The shop over a small real index: pages, JSON, errors and the command that serves it."""
 
 from __future__ import annotations
 
@@ -21,9 +21,11 @@ from flask.testing import FlaskClient
 from demo import create_app
 from demo.pictures import picture_for
 from qtr_rerank.errors import CatalogIndexError, EngineUnavailableError, UnknownIdError
-from qtr_rerank.records import Facets, FacetValue, Filters, Product, Ranked, SearchResult
+from qtr_rerank.records import Facets, FacetValue, Filters, Product, SearchResult
+from qtr_rerank.retrieve.dense_faiss import FaissDense
+from qtr_rerank.retrieve.lexical_tantivy import TantivyLexical
 from qtr_rerank.runtime.manifest import IndexManifest
-from tests.demo_fixtures import BARE_ID, SCRIPT_ID, build_shop_index, shop_catalog
+from tests.demo_fixtures import BARE_ID, SCRIPT_ID, build_shop_index, make_hit, shop_catalog
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -54,12 +56,12 @@ def api(client: FlaskClient, address: str, status: int = 200) -> dict[str, Any]:
 
 
 def titles(text: str) -> list[str]:
-    """The titles of the cards on a page, as a person reads them."""
-    found = re.findall(r'class="card-title"><a [^>]*>(.*?)</a>', text)
-    return [html.unescape(title) for title in found]
+    """The titles of the cards on a page, unescaped."""
+    cards = re.findall(r'class="card-title"><a [^>]*>(.*?)</a>', text)
+    return [html.unescape(title) for title in cards]
 
 
-def test_home_shows_departments_with_pictures_and_searches_to_try(client: FlaskClient) -> None:
+def test_home_page_shows_departments_with_pictures_and_suggestions(client: FlaskClient) -> None:
     text = page(client, "/")
     assert "headfones" in text
     assert "Kitchen" in text
@@ -68,7 +70,7 @@ def test_home_shows_departments_with_pictures_and_searches_to_try(client: FlaskC
         assert client.get(html.unescape(picture)).mimetype == "image/svg+xml"
 
 
-def test_a_search_keeps_its_query_and_shows_cards_facets_and_times(client: FlaskClient) -> None:
+def test_result_page_shows_query_cards_facets_and_times(client: FlaskClient) -> None:
     text = page(client, "/?q=red+kettle")
     assert re.search(r'<input id="q"[^>]* value="red kettle"', text)
     assert any("Kettle" in title for title in titles(text)[:3])
@@ -80,7 +82,7 @@ def test_a_search_keeps_its_query_and_shows_cards_facets_and_times(client: Flask
 
 
 @pytest.mark.parametrize("query", ["<script>alert(1)</script>", '"><img src=x onerror=alert(1)>'])
-def test_a_query_is_never_markup(client: FlaskClient, query: str) -> None:
+def test_query_is_escaped(client: FlaskClient, query: str) -> None:
     response = client.get("/", query_string={"q": query})
     assert response.status_code == 200
     assert "<script>alert" not in response.text
@@ -92,7 +94,7 @@ def test_a_query_is_never_markup(client: FlaskClient, query: str) -> None:
 
 
 @pytest.mark.parametrize("address", ["/?q=script+alert+kettle+co", "/product/x/%3Cscript%3E"])
-def test_a_title_is_never_markup(client: FlaskClient, address: str) -> None:
+def test_product_fields_are_escaped(client: FlaskClient, address: str) -> None:
     text = page(client, address)
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in text
     assert re.findall(r"<script(?! src=)", text) == []
@@ -101,10 +103,10 @@ def test_a_title_is_never_markup(client: FlaskClient, address: str) -> None:
     assert "javascript:" not in text
 
 
-def test_ids_with_slashes_and_brackets_have_a_page_and_a_picture(client: FlaskClient) -> None:
-    (wanted,) = [each for each in shop_catalog() if each.id == SCRIPT_ID]
+def test_picture_of_an_id_with_slashes_is_cached_by_etag(client: FlaskClient) -> None:
+    (expected,) = [each for each in shop_catalog() if each.id == SCRIPT_ID]
     picture = client.get("/picture/x/%3Cscript%3E.svg")
-    assert picture.text == picture_for(wanted)
+    assert picture.text == picture_for(expected)
     assert "max-age" in picture.headers["Cache-Control"]
     again = client.get(
         "/picture/x/%3Cscript%3E.svg", headers={"If-None-Match": picture.headers["ETag"]}
@@ -112,7 +114,7 @@ def test_ids_with_slashes_and_brackets_have_a_page_and_a_picture(client: FlaskCl
     assert again.status_code == 304
 
 
-def test_a_product_without_price_brand_and_rating_has_a_page(client: FlaskClient) -> None:
+def test_product_without_price_brand_and_rating_has_a_page(client: FlaskClient) -> None:
     text = page(client, f"/product/{BARE_ID}")
     assert "Unpriced kettle without brand" in text
     assert "None" not in text
@@ -136,7 +138,7 @@ def test_a_product_without_price_brand_and_rating_has_a_page(client: FlaskClient
         "q=" + "word+" * 500,
     ],
 )
-def test_a_bad_value_is_noticed_on_a_page_and_refused_by_the_json(
+def test_invalid_value_is_a_notice_on_a_page_and_an_error_in_json(
     client: FlaskClient, address: str
 ) -> None:
     text = page(client, f"/?q=kettle&{address}" if not address.startswith("q=") else f"/?{address}")
@@ -150,16 +152,18 @@ def test_a_bad_value_is_noticed_on_a_page_and_refused_by_the_json(
 
 
 @pytest.mark.parametrize("address", ["/api/search", "/api/search?q=+", "/api/search?q=tea&k=1e9"])
-def test_the_json_refuses_no_query_and_unknown_arguments(client: FlaskClient, address: str) -> None:
+def test_json_rejects_an_empty_query_and_unknown_arguments(
+    client: FlaskClient, address: str
+) -> None:
     assert api(client, address, 400)["error"]["problems"][0]["expected"]
 
 
 @pytest.mark.parametrize("address", ["/?q=tea&k=1e9&utm_source=mail", "/?q=%00%FF%F0", "/?q=a&q=b"])
-def test_odd_addresses_are_pages(client: FlaskClient, address: str) -> None:
+def test_page_ignores_unknown_and_repeated_arguments(client: FlaskClient, address: str) -> None:
     assert "<main" in page(client, address)
 
 
-def test_the_json_holds_hits_in_order_with_both_ranks(client: FlaskClient) -> None:
+def test_json_hits_are_in_order_with_both_ranks(client: FlaskClient) -> None:
     answer = api(client, "/api/search?q=kettle&size=2")
     assert set(answer) >= {"query", "total", "hits", "facets", "times_ms", "engine", "degraded"}
     hits = answer["hits"]
@@ -169,6 +173,10 @@ def test_the_json_holds_hits_in_order_with_both_ranks(client: FlaskClient) -> No
         *("score", "first_rank", "first_score", "stage"),
     }
     assert all(0 <= each["score"] <= 1 for each in hits)
+    for each in hits:
+        assert 0 <= each["explain"][each["stage"]] <= 1
+        assert each["explain"]["first_rank"] == each["first_rank"]
+        assert {"bm25", "lexical_rank"} <= set(each["explain"])
     assert next(iter(answer["times_ms"])) == "lexical"
     assert [*answer["times_ms"]][-1] == "total"
     assert api(client, "/api/search?q=kettle&size=2&page=2")["hits"][0]["rank"] == 3
@@ -177,7 +185,7 @@ def test_the_json_holds_hits_in_order_with_both_ranks(client: FlaskClient) -> No
     assert {each["stage"] for each in first} == {"retrieve"}
 
 
-def test_a_page_beyond_the_last_is_the_last_on_screen_and_empty_in_json(
+def test_page_beyond_the_last_shows_the_last_and_is_empty_in_json(
     client: FlaskClient,
 ) -> None:
     address = "?q=kettle&category=Kettles&page=9"
@@ -189,7 +197,7 @@ def test_a_page_beyond_the_last_is_the_last_on_screen_and_empty_in_json(
     assert answer["total"] > 0
 
 
-def test_a_facet_value_finds_as_many_as_it_counted(client: FlaskClient) -> None:
+def test_filtering_by_a_facet_value_gives_its_count(client: FlaskClient) -> None:
     facets = api(client, "/api/search?q=kettle")["facets"]
     for parameter in ("brand", "category"):
         for value in facets[parameter][:3]:
@@ -201,7 +209,7 @@ def test_a_facet_value_finds_as_many_as_it_counted(client: FlaskClient) -> None:
             assert {each[parameter] for each in found["hits"]} == {value["value"]}
 
 
-def test_prices_narrow_and_sort(client: FlaskClient) -> None:
+def test_price_filter_and_price_sort(client: FlaskClient) -> None:
     answer = api(client, "/api/search?q=headphones&price_min=20&price_max=150&sort=price-asc")
     prices = [each["price"] for each in answer["hits"]]
     assert prices
@@ -212,7 +220,7 @@ def test_prices_narrow_and_sort(client: FlaskClient) -> None:
     assert [each["price"] for each in down] == sorted((e["price"] for e in down), reverse=True)
 
 
-def test_a_department_holds_its_products_and_its_categories_only(client: FlaskClient) -> None:
+def test_department_shows_only_its_products_and_categories(client: FlaskClient) -> None:
     products = {each.id: each for each in shop_catalog()}
     answer = api(client, "/api/search?department=Kitchen&size=100")
     kitchen = {
@@ -221,11 +229,11 @@ def test_a_department_holds_its_products_and_its_categories_only(client: FlaskCl
     assert {each["category"] for each in answer["hits"]} <= kitchen
     assert answer["total"] == sum(each.category in kitchen for each in products.values())
     text = page(client, "/?department=Kitchen")
-    ticks = re.findall(r'name="category" value="([^"]+)"', text)
-    assert {html.unescape(tick) for tick in ticks} <= kitchen
+    boxes = re.findall(r'name="category" value="([^"]+)"', text)
+    assert {html.unescape(box) for box in boxes} <= kitchen
 
 
-def test_compare_shows_both_orders_with_moves_and_times(client: FlaskClient) -> None:
+def test_comparison_shows_both_orders_and_times(client: FlaskClient) -> None:
     text = page(client, "/?q=bluetooth+speaker&view=compare")
     orders = re.findall(r'<ol class="ranks">(.*?)</ol>', text, re.S)
     assert len(orders) == 2
@@ -238,7 +246,52 @@ def test_compare_shows_both_orders_with_moves_and_times(client: FlaskClient) -> 
         assert re.search(rf"{stage}</dt><dd>[\d.]+ ms", text), stage
 
 
-def test_filters_that_leave_nothing_offer_to_be_cleared(client: FlaskClient) -> None:
+@pytest.mark.parametrize(
+    ("address", "retrievals"),
+    [
+        ("/", 0),
+        ("/product/P00001", 0),
+        ("/?q=kettle", 1),
+        ("/?q=kettle&page=2", 1),
+        ("/?q=kettle&sort=price-asc", 1),
+        ("/?q=kettle&stage=retrieve", 1),
+        ("/?q=kettle&view=compare", 1),
+        ("/api/search?q=kettle", 1),
+        ("/?department=Kitchen", 2),
+        ("/?q=kettle&category=Kettles", 2),
+        ("/?q=kettle&category=Kettles&brand=Kettler&price_min=5&price_max=90", 2),
+        ("/api/search?q=kettle&category=Kettles&price_max=90", 2),
+    ],
+)
+def test_retrievals_of_each_engine_per_page(
+    client: FlaskClient, monkeypatch: pytest.MonkeyPatch, address: str, retrievals: int
+) -> None:
+    page(client, "/")  # reads the departments once
+    calls = {
+        "lexical": count_calls(monkeypatch, TantivyLexical, "matches"),
+        "dense": count_calls(monkeypatch, FaissDense, "search"),
+    }
+    page(client, address)
+    assert {engine: len(made) for engine, made in calls.items()} == {
+        "lexical": retrievals,
+        "dense": retrievals,
+    }
+
+
+def count_calls(monkeypatch: pytest.MonkeyPatch, owner: type, name: str) -> list[str]:
+    """Record the calls of a method, which still runs."""
+    calls: list[str] = []
+    method = getattr(owner, name)
+
+    def counted(*arguments: Any, **options: Any) -> Any:
+        calls.append(name)
+        return method(*arguments, **options)
+
+    monkeypatch.setattr(owner, name, counted)
+    return calls
+
+
+def test_filters_without_results_can_be_cleared(client: FlaskClient) -> None:
     text = page(client, "/?q=kettle&price_min=100000")
     assert "with these filters" in text
     assert "Clear all filters" in text
@@ -246,7 +299,7 @@ def test_filters_that_leave_nothing_offer_to_be_cleared(client: FlaskClient) -> 
 
 
 @pytest.mark.parametrize("query", ["!!!", "???", "xqzzt blorf"])
-def test_a_hopeless_query_gets_tips_and_departments(client: FlaskClient, query: str) -> None:
+def test_poor_query_gets_tips_and_departments(client: FlaskClient, query: str) -> None:
     text = page(client, f"/?q={query}")
     assert "We found nothing" in text
     assert "Try fewer words" in text
@@ -254,20 +307,21 @@ def test_a_hopeless_query_gets_tips_and_departments(client: FlaskClient, query: 
 
 
 @pytest.mark.parametrize("address", ["/nowhere", "/product/none", "/picture/none.svg"])
-def test_unknown_addresses_get_a_kind_404(client: FlaskClient, address: str) -> None:
+def test_unknown_address_is_a_404_page(client: FlaskClient, address: str) -> None:
     text = page(client, address, 404)
-    assert "front door" in text
+    assert "home page" in text
     assert "Traceback" not in text
 
 
-def test_faults_under_the_json_interface_are_json(client: FlaskClient) -> None:
+def test_errors_under_api_are_json(client: FlaskClient) -> None:
     assert api(client, "/api/nowhere", 404)["error"]["status"] == 404
+    assert len(client.get("/api/" + "x" * 10_000).data) < 300
     response = client.post("/api/search")
     assert response.status_code == 405
     assert response.get_json()["error"]["status"] == 405
 
 
-def test_health_counts_the_products(client: FlaskClient) -> None:
+def test_health_gives_engine_and_product_count(client: FlaskClient) -> None:
     answer = api(client, "/health")
     assert answer == {"status": "ok", "engine": "embedded", "products": len(shop_catalog())}
 
@@ -275,19 +329,38 @@ def test_health_counts_the_products(client: FlaskClient) -> None:
 @pytest.mark.parametrize(
     "address", ["/", "/?q=tea", "/nowhere", "/api/search?q=tea", "/static/shop.css"]
 )
-def test_every_answer_keeps_to_this_host(client: FlaskClient, address: str) -> None:
+def test_responses_load_nothing_from_other_hosts(client: FlaskClient, address: str) -> None:
     response = client.get(address, buffered=True)
     assert response.headers["Content-Security-Policy"].startswith("default-src 'self'")
     assert response.headers["X-Content-Type-Options"] == "nosniff"
     assert response.headers["X-Frame-Options"] == "DENY"
     if response.mimetype == "text/html":
         assert re.findall(r'(?:src|href|action)="(?:https?:)?//', response.text) == []
-        # The policy forbids both, so they would not work.
+        # The content security policy blocks inline styles and handlers.
         assert re.findall(r"<style|\sstyle=|\son[a-z]+=", response.text) == []
 
 
+class BareRetrieval:
+    """All of a bare catalog in catalog order, cut by a deadline before any reranking."""
+
+    def __init__(self, query: str, ids: Sequence[str]) -> None:
+        self._query = query
+        self._ids = ids
+
+    def first(self, k: int) -> SearchResult:
+        hits = tuple(make_hit(id, at, at, None) for at, id in enumerate(self._ids, start=1))
+        times = {"lexical": 1.0, "total": 1.2}
+        return SearchResult(self._query, hits[:k], len(hits), times, "bare", degraded=True)
+
+    def reranked(self, k: int) -> SearchResult:
+        return self.first(k)
+
+    def facets(self) -> Facets:
+        return Facets(brands=() if self._query else (FacetValue("Acme", 3),))
+
+
 class BareCatalog:
-    """An engine over a catalog of titles alone, as Home Depot's: no price, brand or category."""
+    """An engine over a catalog of titles only, as Home Depot's: no price, brand or category."""
 
     engine = "bare"
     down = False
@@ -295,48 +368,32 @@ class BareCatalog:
     def __init__(self, names: Sequence[str]) -> None:
         self._products = {str(at): Product(str(at), name) for at, name in enumerate(names)}
 
-    def search(
-        self,
-        query: str,
-        k: int = 10,
-        *,
-        filters: Filters | None = None,
-        stage: str = "rerank",
-        candidates: int = 1000,
-    ) -> SearchResult:
-        self._answer()
-        found = [] if filters else list(self._products)
-        hits = tuple(
-            Ranked(id, at, at + 1, 0.9, 2.0, at + 1, 0.1, "retrieve") for at, id in enumerate(found)
-        )
-        return SearchResult(
-            query, hits[:k], len(hits), {"lexical": 1.0, "total": 1.2}, "bare", True
-        )
+    def retrieve(
+        self, query: str, filters: Filters | None = None, *, candidates: int = 1000
+    ) -> BareRetrieval:
+        self._check_connection()
+        return BareRetrieval(query, [] if filters else list(self._products)[:candidates])
 
     def products(self, ids: Sequence[str]) -> list[Product]:
-        self._answer()
+        self._check_connection()
         missing = [id for id in ids if id not in self._products]
         if missing:
             raise UnknownIdError(f"the index holds no product {missing[0]!r}")
         return [self._products[id] for id in ids]
 
-    def facets(self, query: str, filters: Filters | None = None) -> Facets:
-        self._answer()
-        return Facets(brands=() if query else (FacetValue("Acme", 3),))
-
     def __len__(self) -> int:
-        self._answer()
+        self._check_connection()
         return len(self._products)
 
     def close(self) -> None:
-        """Nothing is held open."""
+        """Nothing to close."""
 
-    def _answer(self) -> None:
+    def _check_connection(self) -> None:
         if self.down:
             raise EngineUnavailableError("http://127.0.0.1:9 does not answer; start OpenSearch")
 
 
-def test_a_catalog_of_titles_alone_is_a_shop_too() -> None:
+def test_catalog_of_titles_only_has_a_shop() -> None:
     client = create_app(BareCatalog(["Hammer", "Deck screws", "Claw hammer"])).test_client()
     home = page(client, "/")
     assert "Acme" in home
@@ -346,17 +403,17 @@ def test_a_catalog_of_titles_alone_is_a_shop_too() -> None:
     assert "price_min" not in text
     assert "<select" not in text
     assert "Apply filters" not in text
-    assert "ran out" in text  # the engine said that its answer is degraded
+    assert "ran out" in text  # the engine marked its result as degraded
     assert titles(page(client, "/?q=hammer&sort=price-asc")) == titles(text)
 
 
-def test_an_engine_that_stops_answering_and_comes_back() -> None:
+def test_unavailable_engine_gives_503_until_it_is_back() -> None:
     engine = BareCatalog(["Hammer"])
     client = create_app(engine, name="Tool <shed>").test_client()
     engine.down = True
     for address in ("/", "/?q=hammer", "/product/0"):
         text = page(client, address, 503)
-        assert "does not answer" in text
+        assert "does not respond" in text
         assert "Traceback" not in text
     assert re.search(r'<input id="q"[^>]* value="hammer"', page(client, "/?q=hammer", 503))
     assert 'href="/?q=hammer"' in page(client, "/?q=hammer", 503)
@@ -366,7 +423,7 @@ def test_an_engine_that_stops_answering_and_comes_back() -> None:
     assert titles(page(client, "/?q=hammer")) == ["Hammer"]
 
 
-def test_opensearch_that_is_not_there_gives_503_and_says_where(
+def test_unreachable_opensearch_gives_503_with_its_address(
     index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("opensearchpy", reason="opensearch-py is not installed")
@@ -388,7 +445,7 @@ def test_opensearch_that_is_not_there_gives_503_and_says_where(
     assert api(client, "/health", 503)["error"]["status"] == 503
 
 
-def test_a_folder_without_an_index_is_refused(tmp_path: Path) -> None:
+def test_folder_without_an_index_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(CatalogIndexError, match="python -m indexer"):
         create_app(tmp_path)
 
@@ -404,7 +461,7 @@ def serve(*arguments: str) -> subprocess.Popen[str]:
     )
 
 
-def test_the_command_prints_its_address_when_it_answers_there(index: Path) -> None:
+def test_command_prints_its_address_once_it_listens(index: Path) -> None:
     with serve("--index", str(index), "--port", "0", "--threads", "2") as process:
         try:
             assert process.stdout is not None
@@ -419,7 +476,7 @@ def test_the_command_prints_its_address_when_it_answers_there(index: Path) -> No
         assert process.stderr.read() == ""
 
 
-def test_the_command_explains_a_taken_port_and_a_missing_index(index: Path, tmp_path: Path) -> None:
+def test_command_explains_a_taken_port_and_a_missing_index(index: Path, tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()

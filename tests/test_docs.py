@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments.tables import batching_table, between_marks, load_table, two_ways_table
+from experiments.tables import between_marks, load_table, two_ways_table
 from qtr_rerank.environment import OpenSearchSettings
 from tests.test_serve_clients import client_python
 
@@ -115,7 +115,6 @@ def test_pages_show_the_figures_in_results() -> None:
     for page, mark, table in (
         ("opensearch", "two ways", two_ways_table()),
         ("production", "load", load_table()),
-        ("production", "batching", batching_table()),
     ):
         text = (ROOT / "docs" / f"{page}.md").read_text()
         assert between_marks(text, mark).strip() == table.strip(), "run experiments/tables.py"

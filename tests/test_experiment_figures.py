@@ -1,4 +1,4 @@
-"""The commands behind the README's figures, on a few products of the sample shop."""
+"""The commands behind the figures of the README and docs/figures.md, on a small sample shop."""
 
 from __future__ import annotations
 

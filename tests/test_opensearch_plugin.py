@@ -466,7 +466,9 @@ class TestFaults:
     ) -> None:
         with running_server(tmp_path / "log", "-m", "match") as running:
             qtr("install", "--server", running.url, "--timeout", "1")
-            os.kill(running.process.pid, signal.SIGSTOP)
+            workers = running.workers()
+            for worker in workers:
+                os.kill(worker, signal.SIGSTOP)
             try:
                 # The search returns OpenSearch's order, within the time-out.
                 body = _body(size=5)
@@ -476,7 +478,8 @@ class TestFaults:
                 ((what, _),) = _wrong(qtr("check"))
                 assert what.startswith("OpenSearch's nodes do not reach the server")
             finally:
-                os.kill(running.process.pid, signal.SIGCONT)
+                for worker in workers:
+                    os.kill(worker, signal.SIGCONT)
 
     def test_other_server_at_the_address(
         self, qtr: Qtr, opensearch_settings: OpenSearchSettings

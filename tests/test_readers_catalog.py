@@ -265,7 +265,11 @@ UNUSABLE = [
     ("c.csv", "id,title\n", "no product"),
     ("c.csv", "", "is empty"),
     ("c.csv", "id,title\n,\n,\n1,lamp\n", "2 rows cannot be used and 1 can"),
-    ("c.csv", "code,text\n1,lamp\n", "no column for id and title.*'code', 'text'"),
+    (
+        "c.csv",
+        "code,text\n1,lamp\n",
+        "no column for id and title.*'code', 'text'.*--column id=NAME --column title=NAME",
+    ),
     ("c.csv", "id,title,id\n1,lamp,2\n", r"names \['id'\] twice"),
     ("c.csv", b"id,tit\xffle\n1,lamp\n", "header.*UTF-8"),
     ("c.jsonl", '{"text": "lamp"}\n', "id is missing"),

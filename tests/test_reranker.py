@@ -26,7 +26,6 @@ from qtr_rerank.errors import (
     SettingsError,
     UnknownIdError,
 )
-from qtr_rerank.rerank.reranker import Request
 from tests.small_index import build_small_index
 
 TITLES = ["Phone case, clear", "USB-C charger 20 W for phones", "Garden hose 20 m", "Phone case"]
@@ -173,7 +172,7 @@ def test_ids_must_be_strings(tmp_path: Path) -> None:
 def test_an_empty_query_keeps_the_given_order(reranker: Reranker) -> None:
     ranked = reranker.rerank(" ", TITLES, prior=1.0)
     assert [hit.document for hit in ranked] == TITLES
-    (logits,) = reranker.logits_together([Request("", TITLES)])
+    logits = reranker.logits("", TITLES)
     assert logits.tolist() == [0.0] * len(TITLES)
 
 
@@ -361,23 +360,6 @@ def test_stored_and_new_titles_are_scored_together(reranker: Reranker, tmp_path:
     expected = indexed.logits("garden hose", [TITLES[2], TITLES[3], TITLES[0], None, TITLES[1]])
     assert np.isnan(logits).tolist() == [False, False, False, True, False]
     np.testing.assert_array_equal(logits, expected)
-
-
-_SMALL_REQUESTS = st.lists(
-    st.tuples(st.text(max_size=20), st.lists(st.none() | st.text(max_size=30), max_size=6)),
-    min_size=1,
-    max_size=5,
-)
-
-
-@settings(max_examples=25, deadline=None)
-@given(_SMALL_REQUESTS)
-def test_requests_scored_together_get_the_same_logits_as_alone(
-    reranker: Reranker, small: list[tuple[str, list[str | None]]]
-) -> None:
-    together = reranker.logits_together([Request(query, titles) for query, titles in small])
-    for (query, titles), logits in zip(small, together, strict=True):
-        np.testing.assert_array_equal(logits, reranker.logits(query, titles))
 
 
 def test_a_failing_model_is_named_or_with_fail_open_skipped(tmp_path: Path) -> None:

@@ -20,10 +20,10 @@ from tests.fresh_environment import install
 pytestmark = pytest.mark.installs
 
 ROOT = Path(__file__).parent.parent
-ASK = ROOT / "tests" / "clients" / "ask.py"
+CALL = ROOT / "tests" / "clients" / "call.py"
 QUERY = "usb c cable"
 DOCUMENTS = ["Mug, white", "USB-C cable 2 m", 'Phone "case"', "USB charger \\ 20 W", "Câble USB-C"]
-# langchain-cohere still wants an older cohere than the newest.
+# langchain-cohere needs an older cohere than the newest.
 ENVIRONMENTS = {
     "frameworks": (
         "langchain-cohere",
@@ -62,7 +62,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 
 def client_python(environment: str) -> Path:
-    """An environment that holds the clients and not us; made once, under .cache."""
+    """The Python of an environment with the clients, without this package; made once, in .cache."""
     packages = ENVIRONMENTS[environment]
     digest = hashlib.sha256(f"{packages}{sys.version}".encode()).hexdigest()[:8]
     folder = ROOT / ".cache" / f"clients-{environment}-{digest}"
@@ -78,19 +78,21 @@ def client_python(environment: str) -> Path:
 
 
 @pytest.mark.parametrize(("environment", "client"), CASES)
-def test_a_client_gets_the_librarys_order(server: Running, environment: str, client: str) -> None:
+def test_client_gets_the_order_of_the_library(
+    server: Running, environment: str, client: str
+) -> None:
     done = subprocess.run(
-        [client_python(environment), ASK, client, server.url, "new-key"],
+        [client_python(environment), CALL, client, server.url, "new-key"],
         input=json.dumps({"query": QUERY, "documents": DOCUMENTS}),
         capture_output=True,
         text=True,
         timeout=120,
     )
     assert done.returncode == 0, done.stderr
-    answer = json.loads(done.stdout)
+    output = json.loads(done.stdout)
     ranked = Reranker.load("match").rerank(QUERY, DOCUMENTS)
-    assert [place for place, _ in answer["found"]] == [hit.index for hit in ranked]
-    assert [score for _, score in answer["found"]] == pytest.approx(
+    assert [index for index, _ in output["hits"]] == [hit.index for hit in ranked]
+    assert [score for _, score in output["hits"]] == pytest.approx(
         [hit.score for hit in ranked], abs=1e-6
     )
-    logging.getLogger(__name__).info("%s %s", client, answer["version"])
+    logging.getLogger(__name__).info("%s %s", client, output["version"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -63,7 +64,8 @@ def test_finetuning_starts_from_a_pretrained_encoder(
     settings = PretrainSettings(encoder, epochs=6, batch=32, learning_rate=1e-2)
     caplog.set_level(logging.INFO, logger="qtr_rerank.teacher.training_loop")
     folder = pretrain(titles, tmp_path / "ebert", settings)
-    losses = [record.args[2] for record in caplog.records if len(record.args) == 4]
+    logged: list[Any] = [record.args for record in caplog.records]
+    losses = [arguments[2] for arguments in logged if len(arguments) == 4]
     # The loss of a uniform guess: ln(30,522 tokens) = 10.3; ln(8 words of these titles) = 2.1.
     assert losses[-1] < 4.0
     finetune(None, [_judged(tmp_path)], tmp_path / "teacher", FinetuneSettings(str(folder)))

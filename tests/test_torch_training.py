@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -39,7 +40,7 @@ class InterruptionError(Exception):
     pass
 
 
-def _train(folder: Path, stop_at: int | None = None, learning_rate: float = 1e-2) -> torch.Tensor:
+def _train(folder: Path, stop_at: int | None = None, learning_rate: float = 1e-2) -> Any:
     """The weights after 250 steps of a small net with dropout, or after an interruption."""
     torch.manual_seed(7)
     net = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.Dropout(0.5), torch.nn.Linear(8, 1))
@@ -47,7 +48,7 @@ def _train(folder: Path, stop_at: int | None = None, learning_rate: float = 1e-2
     settings = PretrainSettings("unused", epochs=25, batch=10, learning_rate=learning_rate)
     training = Training(net, np.ones(100, np.int64), settings, folder)
 
-    def loss_of(rows: Batch) -> torch.Tensor:
+    def loss_of(rows: Batch) -> Any:
         return (net(inputs[rows]).squeeze(1) - inputs[rows].sum(1)).square().mean()
 
     def after(done: int) -> bool:

@@ -1,10 +1,10 @@
-// Page: comfort only. Every link and form works without this file.
+// Page: conveniences. Every link and form works without this file.
 (() => {
   "use strict";
   const root = document.documentElement;
   root.classList.replace("no-js", "js");
 
-  // "/" goes to the search box, as in most shops and code hosts.
+  // "/" moves the focus to the search box, as in most shops and code hosts.
   document.addEventListener("keydown", (event) => {
     const typing = event.target.closest("input, select, textarea, [contenteditable]");
     if (event.key !== "/" || typing || event.ctrlKey || event.metaKey || event.altKey) return;
@@ -16,7 +16,7 @@
 
   const filters = document.getElementById("filters");
   if (filters) {
-    // What is left as it is by default need not stand in the address.
+    // Keep default values out of the address.
     filters.addEventListener("submit", () => {
       for (const field of filters.elements) {
         const emptyPrice = field.type === "number" && field.value === "";
@@ -24,7 +24,7 @@
         if (emptyPrice || usualOrder) field.disabled = true;
       }
     });
-    // Coming back from another page, the browser restores the form as it was sent: undo that.
+    // The Back button restores the form as it was submitted, with disabled fields: enable them.
     window.addEventListener("pageshow", () => {
       for (const field of filters.elements) field.disabled = false;
     });
@@ -32,20 +32,20 @@
       if (event.target.type === "checkbox") filters.requestSubmit();
     });
     const sort = document.getElementById("sort");
-    // A keyboard user walks through the options: submit when they leave or press Enter.
+    // Arrow keys step through the options: submit when the menu loses focus, or on Enter.
     if (sort) {
       let byKey = false;
-      const shown = sort.value;
-      const send = () => { if (sort.value !== shown) filters.requestSubmit(); };
+      const initial = sort.value;
+      const submit = () => { if (sort.value !== initial) filters.requestSubmit(); };
       sort.addEventListener("keydown", (event) => {
         byKey = event.key !== "Enter";
-        if (event.key === "Enter") send();
+        if (event.key === "Enter") submit();
       });
       sort.addEventListener("pointerdown", () => { byKey = false; });
-      sort.addEventListener("change", () => { if (!byKey) send(); });
-      sort.addEventListener("blur", send);
+      sort.addEventListener("change", () => { if (!byKey) submit(); });
+      sort.addEventListener("blur", submit);
     }
-    // The drawer is a phone's: beside the results there is room for it to stand open.
+    // On a wide screen the drawer is always open.
     const drawer = filters.closest("details");
     const wide = window.matchMedia("(min-width: 52rem)");
     const fit = () => { if (drawer) drawer.open = wide.matches; };
@@ -53,7 +53,7 @@
     fit();
   }
 
-  // Pointing at a product in one order shows where it stands in the other.
+  // Highlight the product under the pointer in both orders.
   const rows = document.querySelectorAll(".ranks [data-product]");
   const mark = (product, on) => rows.forEach((row) => {
     if (row.dataset.product === product) row.classList.toggle("paired", on);

@@ -14,7 +14,7 @@ import click
     default=8123,
     type=click.IntRange(0, 65535),
     show_default=True,
-    help="0 takes a free one.",
+    help="0 takes a free port.",
 )
 @click.option(
     "-m",
@@ -33,37 +33,47 @@ import click
 @click.option(
     "--id-prefix", default="id:", show_default=True, help="Texts that begin with it are ids."
 )
-@click.option("--concurrency", default=2, show_default=True, help="Requests scored at once.")
-@click.option("--queue", default=64, show_default=True, help="Requests that may wait; then: 429.")
 @click.option(
-    "--batch",
-    default=256,
+    "--workers",
+    default=1,
     show_default=True,
-    help="Requests that wait are scored together, so many documents at most; 1: each alone.",
+    help="Processes, each with its own queue and cache. /metrics sums them.",
+)
+@click.option(
+    "--concurrency", default=2, show_default=True, help="Requests that a worker scores at once."
+)
+@click.option(
+    "--queue",
+    default=64,
+    show_default=True,
+    help="Requests that may wait in each worker; others get a 429.",
 )
 @click.option(
     "--cache",
     default=50_000,
     show_default=True,
-    help="Titles whose features each model keeps, for texts that come again; 0: none.",
+    help="Titles whose features each model caches; 0: none.",
 )
-@click.option("--threads", default=1, show_default=True, help="Of each request.")
+@click.option("--threads", default=1, show_default=True, help="Threads that score one request.")
 @click.option(
     "--timeout-ms",
     default=10_000.0,
     show_default=True,
-    help="Past it, what is not scored keeps its order. X-QTR-Timeout-Ms asks for less.",
+    help="Documents not scored by then keep their order. X-QTR-Timeout-Ms asks for less.",
 )
 @click.option(
-    "--max-body", default=32, show_default=True, help="Largest body, in MiB; beyond it: 413."
+    "--max-body", default=32, show_default=True, help="Largest body in MiB; larger ones get a 413."
 )
 @click.option(
-    "--max-documents", default=100_000, show_default=True, help="Of one request; beyond it: 413."
+    "--max-documents",
+    default=100_000,
+    show_default=True,
+    help="Most documents in a request; more get a 413.",
 )
 @click.option(
     "--api-keys",
     type=click.Path(path_type=Path),
-    help="File of API keys, one a line; or set QTR_API_KEYS to keys, apart by commas.",
+    help="File of API keys, one a line. Or set QTR_API_KEYS to keys separated by commas.",
 )
 @click.option("--log-queries", is_flag=True, help="Write the queries into the log.")
 def serve(
@@ -72,9 +82,9 @@ def serve(
     models: tuple[str, ...],
     index: Path | None,
     id_prefix: str,
+    workers: int,
     concurrency: int,
     queue: int,
-    batch: int,
     cache: int,
     threads: int,
     timeout_ms: float,
@@ -83,45 +93,40 @@ def serve(
     api_keys: Path | None,
     log_queries: bool,
 ) -> None:
-    """Rerank over HTTP, as Cohere, Jina and TEI do.
+    """Rerank over HTTP, in the formats of Cohere, Jina and TEI.
 
     \b
     curl localhost:8123/v2/rerank -d '{"query": "usb cable", "documents": ["Mug", "USB-C cable"]}'
 
-    A client of theirs needs another base URL, no more. The page at / shows the models and has a
-    form to try them; /openapi.json describes the routes.
+    Their clients only need another base URL. The page at / shows the models and has a form to try
+    them; /openapi.json describes the routes.
     """
     from qtr_rerank.environment import api_keys_from
-    from qtr_rerank.serve.app import create_app
-    from qtr_rerank.serve.logs import log_to_stderr
-    from qtr_rerank.serve.run import listen, run
-    from qtr_rerank.serve.service import RerankService
-    from qtr_rerank.serve.settings import MEGABYTE, ServeSettings
+    from qtr_rerank.serve.rerank_server import run_server
+    from qtr_rerank.serve.server_settings import MEGABYTE, ServerSettings
 
-    settings = ServeSettings(
+    settings = ServerSettings(
         models=_named(models) or DEFAULT_MODELS,
         index=index,
         id_prefix=id_prefix,
+        workers=workers,
         threads=threads,
         concurrency=concurrency,
         queue=queue,
-        batch=batch,
         cache=cache,
         timeout_ms=timeout_ms,
-        body_bytes=max_body * MEGABYTE,
-        documents=max_documents,
+        max_body_bytes=max_body * MEGABYTE,
+        max_documents=max_documents,
         api_keys=api_keys_from(api_keys),
         log_queries=log_queries,
     )
-    log_to_stderr()
-    service = RerankService(settings)
-    service.warm()
-    listener = listen(host, port)
-    shown = f"[{host}]" if ":" in host else host
-    address = f"http://{shown}:{listener.getsockname()[1]}"
-    click.echo(f"{', '.join(service.models)} ready on {address}; Ctrl-C stops it", err=True)
-    click.echo(address)
-    run(create_app(service), listener, settings)
+
+    def announce(address: str) -> None:
+        names = ", ".join(name for name, _ in settings.models)
+        click.echo(f"{names} ready on {address}; Ctrl-C stops it", err=True)
+        click.echo(address)
+
+    run_server(settings, host, port, announce)
 
 
 DEFAULT_MODELS = tuple((name, name) for name in ("match", "bert-bilstm", "bert2dnn", "twin"))

@@ -156,9 +156,10 @@ def _require_columns(columns: tuple[str, ...], mapping: ColumnMapping, path: Pat
     found = resolve_columns(mapping, columns)
     missing = [name for name in ("id", "title") if name not in found]
     if missing:
+        options = " ".join(f"--column {name}=NAME" for name in missing)
         raise DataError(
             f"{path} has no column for {' and '.join(missing)}; its columns are {list(columns)}: "
-            f"rename one, or map it ('--column {missing[0]}=NAME', ColumnMapping in Python)"
+            f"rename columns, or map them ('{options}', ColumnMapping in Python)"
         )
 
 

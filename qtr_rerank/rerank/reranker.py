@@ -5,8 +5,6 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -39,17 +37,6 @@ __all__ = ["Document", "Reranker"]
 _LOG = logging.getLogger(__name__)
 
 Response = TypeVar("Response", bound=Mapping[str, Any])
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """A query and the titles to score for it, or the positions of their stored features, as
-    `Reranker.logits` takes them.
-    """
-
-    query: str
-    titles: Sequence[str | None]
-    positions: Positions | None = None
 
 
 class Reranker:
@@ -281,35 +268,6 @@ class Reranker:
             deadline,
         )
         return logits
-
-    def logits_together(self, requests: Sequence[Request]) -> list[NDArray[np.float32]]:
-        """`logits` of each of several small requests, whose titles are encoded in one batch.
-
-        Ten requests of ten documents take half the time of ten calls: a few titles hardly fill a
-        graph's run. All of them are in memory at once.
-        """
-        titles = [title for request in requests for title in request.titles]
-        stored = np.concatenate(
-            [
-                _no_positions(len(one.titles)) if one.positions is None else one.positions
-                for one in requests
-            ]
-        )
-        readable = _readable(titles, stored)
-        features = self._features_of(titles, stored, readable)
-        logits = np.full(len(titles), np.nan, dtype=np.float32)
-        ends = np.cumsum([len(request.titles) for request in requests])
-        for request, (start, end) in zip(
-            requests, pairwise([0, *readable.searchsorted(ends).tolist()]), strict=True
-        ):
-            rows = np.arange(start, end)
-            logits[readable[start:end]] = score_titles(
-                self._scorer,
-                request.query,
-                rows,
-                lambda block: {name: values[block] for name, values in features.items()},
-            )
-        return np.split(logits, ends[:-1])
 
     def _rerank(
         self, query: str, documents: Iterable[Document], options: RerankSettings, started: float

@@ -1,1 +1,1 @@
-"""Plug in: a rerank server in the shapes of Cohere, Jina and text-embeddings-inference."""
+"""Plug in: a rerank server in the formats of Cohere, Jina and text-embeddings-inference."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import re
 import time
 import uuid
@@ -12,119 +11,120 @@ from dataclasses import replace
 from http import HTTPStatus
 
 from flask import Flask, Response, current_app, g, jsonify, render_template, request
+from pydantic import BaseModel
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
-from qtr_rerank.serve.faults import RequestFaultError, unprocessable
+from qtr_rerank.serve.formats import COHERE_V2, FORMATS, Format
 from qtr_rerank.serve.keys import require_key
 from qtr_rerank.serve.logs import LOGGER
 from qtr_rerank.serve.metrics import Metrics
-from qtr_rerank.serve.openapi import document
-from qtr_rerank.serve.service import Ask, RerankService
-from qtr_rerank.serve.shapes import COHERE_V2, ROUTES, Shape
+from qtr_rerank.serve.openapi import openapi_document
+from qtr_rerank.serve.request_errors import RequestError, quoted
+from qtr_rerank.serve.service import RerankService
+from qtr_rerank.serve.wire_models import Health, Ready, parse_headers
 
 _JSON = "application/json"
-# Characters of a method that go into the log: it may be any word.
+# A method may be any word: so many of its characters are logged.
 _METHOD = 16
-# What of a client's own request id is safe to write into a log and a header.
+# Too large a body is read and dropped up to so many times the limit.
+_DISCARDED = 4
+# A client's request id that is safe in a log line and a header.
 _REQUEST_ID = re.compile(r"[\w.:-]{1,128}", re.ASCII)
+_UNLOGGED_ROUTES = {"/health", "/ready", "/metrics"}
 
 
 def create_app(service: RerankService) -> Flask:
     """The application around loaded models."""
     app = Flask(__name__, static_folder=None)
-    app.config["MAX_CONTENT_LENGTH"] = service.settings.body_bytes
+    app.config["MAX_CONTENT_LENGTH"] = service.settings.max_body_bytes
+    # "//rerank" is not a route; a redirect would repeat the whole URL.
+    app.url_map.merge_slashes = False
     app.json.sort_keys = False  # type: ignore[attr-defined]
-    metrics = Metrics(lambda: service.gate.inside)
+    metrics = Metrics()
     app.extensions["qtr"] = (service, metrics)
-    for route, shape in ROUTES.items():
-        app.add_url_rule(
-            route, f"rerank-{shape.name}", _reranks(service, metrics, shape), methods=["POST"]
-        )
-    app.add_url_rule("/health", "health", lambda: jsonify(status="ok"))
-    app.add_url_rule(
-        "/ready", "ready", lambda: jsonify(status="ready", models=list(service.models))
-    )
+    for route, wire in FORMATS.items():
+        app.add_url_rule(route, wire.name, _rerank_view(service, metrics, wire), methods=["POST"])
+    ready = Ready(models=tuple(service.models))
+    app.add_url_rule("/health", "health", lambda: _json(Health()))
+    app.add_url_rule("/ready", "ready", lambda: _json(ready))
     app.add_url_rule(
         "/metrics",
         "metrics",
         lambda: Response(metrics.text(), content_type="text/plain; version=0.0.4; charset=utf-8"),
     )
-    described = document(bool(service.settings.api_keys))
-    app.add_url_rule("/openapi.json", "openapi", lambda: jsonify(described))
+    document = openapi_document(bool(service.settings.api_keys))
+    app.add_url_rule("/openapi.json", "openapi", lambda: jsonify(document))
     app.add_url_rule("/", "page", lambda: _page(service))
     app.before_request(_begin)
     app.after_request(_finish)
-    app.register_error_handler(RequestFaultError, _told)
-    app.register_error_handler(HTTPException, _http_fault)
-    app.register_error_handler(Exception, _unforeseen)
+    app.register_error_handler(RequestError, _request_error)
+    app.register_error_handler(HTTPException, _http_error)
+    app.register_error_handler(Exception, _unexpected_error)
     return app
 
 
-def _reranks(service: RerankService, metrics: Metrics, shape: Shape) -> Callable[[], Response]:
-    def rerank() -> Response:
-        require_key(request.headers.get("Authorization"), service.settings.api_keys)
+def _json(model: BaseModel, status: int = HTTPStatus.OK) -> Response:
+    return Response(model.model_dump_json(), status, content_type=_JSON)
+
+
+def _rerank_view(service: RerankService, metrics: Metrics, wire: Format) -> Callable[[], Response]:
+    settings = service.settings
+
+    def view() -> Response:
+        require_key(request.headers.get("Authorization"), settings.api_keys)
+        fields = g.fields
         begun = time.perf_counter()
-        ask, asked = shape.read(request.get_data(cache=False))
-        ask = _with_wishes(ask)
+        reranking, wire_request = wire.read(g.body)
+        headers = parse_headers(request.headers.get)
+        reranking = replace(
+            reranking, timeout_ms=headers.timeout_ms, strict=headers.strict == "true"
+        )
         parsed = time.perf_counter()
-        g.fields["documents"] = len(ask.documents)
-        # Others are a client's own words, of any length.
-        if (ask.model or service.default) in service.models:
-            g.fields["model"] = ask.model or service.default
-        if service.settings.log_queries:
-            g.fields["query"] = ask.query
-        answer = service.answer(ask, g.arrived)
-        written = time.perf_counter()
-        body = shape.write(answer, asked, g.request_id)
-        ended = time.perf_counter()
-        times = {
+        fields["documents"] = len(reranking.documents)
+        model = reranking.model or service.default
+        # Another name is the client's own text, of any length.
+        if model in service.models:
+            fields["model"] = model
+        if settings.log_queries:
+            fields["query"] = reranking.query
+        with metrics.in_flight.track_inprogress():
+            response = service.rerank(reranking, g.arrived)
+        reranked = time.perf_counter()
+        body = wire.write(response, wire_request, g.request_id)
+        times_ms = {
             "parse": (parsed - begun) * 1000.0,
-            **answer.times_ms,
-            "write": (ended - written) * 1000.0,
+            **response.times_ms,
+            "write": (time.perf_counter() - reranked) * 1000.0,
         }
-        metrics.stage_times(times)
-        metrics.documents.labels(answer.model).observe(len(ask.documents))
-        metrics.together.observe(answer.together)
-        g.fields |= {"times_ms": {name: round(spent, 3) for name, spent in times.items()}}
-        response = Response(body, content_type=_JSON)
-        if answer.degraded:
-            metrics.degraded.labels(answer.model).inc()
-            g.fields["degraded"] = True
-            response.headers["X-QTR-Degraded"] = "true"
-        if answer.unknown_ids:
-            metrics.unknown_ids.labels(answer.model).inc(len(answer.unknown_ids))
-            g.fields["unknown_ids"] = len(answer.unknown_ids)
-        return response
+        fields["times_ms"] = {name: round(spent, 3) for name, spent in times_ms.items()}
+        metrics.reranked(
+            response.model,
+            len(reranking.documents),
+            times_ms,
+            response.degraded,
+            len(response.unknown_ids),
+        )
+        result = Response(body, content_type=_JSON)
+        if response.degraded:
+            fields["degraded"] = True
+            result.headers["X-QTR-Degraded"] = "true"
+        if response.unknown_ids:
+            fields["unknown_ids"] = len(response.unknown_ids)
+        return result
 
-    return rerank
-
-
-def _with_wishes(ask: Ask) -> Ask:
-    """What a client asks for in headers, since the APIs have no fields for it."""
-    asked, strict = request.headers.get("X-QTR-Timeout-Ms"), request.headers.get("X-QTR-Strict")
-    timeout = None
-    if asked is not None:
-        try:
-            timeout = float(asked)
-        except ValueError:
-            timeout = math.nan
-        if not 0.0 < timeout < math.inf:
-            raise unprocessable(f"X-QTR-Timeout-Ms is {asked!r}; expected milliseconds above 0")
-    if strict not in (None, "true", "false"):
-        raise unprocessable(f"X-QTR-Strict is {strict!r}; expected true or false")
-    return replace(ask, timeout_ms=timeout, strict=strict == "true")
+    return view
 
 
 def _page(service: RerankService) -> str:
     models = [
         {
             "name": name,
-            "artifact": reranker.name,
-            "kind": reranker.scorer.kind,
-            "fingerprint": reranker.scorer.fingerprint[:12],
-            "titles": len(reranker.store) if reranker.store is not None else None,
+            "artifact": model.name,
+            "kind": model.scorer.kind,
+            "fingerprint": model.scorer.fingerprint[:12],
+            "titles": len(model.store) if model.store is not None else None,
         }
-        for name, reranker in service.models.items()
+        for name, model in service.models.items()
     ]
     return render_template("try.html", models=models, secured=bool(service.settings.api_keys))
 
@@ -134,21 +134,22 @@ def _begin() -> None:
     given = request.headers.get("X-Request-Id", "")
     g.request_id = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
     g.fields = {}
+    # On every route: gunicorn closes a connection whose body was not read.
+    g.body = request.get_data(cache=False)
+    g.arrived = time.perf_counter()
 
 
 def _finish(response: Response) -> Response:
     _, metrics = current_app.extensions["qtr"]
     seconds = time.perf_counter() - g.arrived
-    # A path that is no route would be a label of the client's choosing.
+    # Another path would be a label of the client's choosing.
     route = request.url_rule.rule if request.url_rule else "none"
-    metrics.requests.labels(route, str(response.status_code)).inc()
-    metrics.seconds.labels(route).observe(seconds)
+    metrics.response(route, response.status_code, seconds)
     response.headers["X-Request-Id"] = g.request_id
     response.headers["X-Content-Type-Options"] = "nosniff"
-    quiet = route in {"/health", "/ready", "/metrics"}
     LOGGER.log(
-        logging.DEBUG if quiet else logging.INFO,
-        "answered",
+        logging.DEBUG if route in _UNLOGGED_ROUTES else logging.INFO,
+        "response",
         extra={
             "fields": {
                 "request_id": g.request_id,
@@ -163,49 +164,59 @@ def _finish(response: Response) -> Response:
     return response
 
 
-def _told(fault: RequestFaultError) -> Response:
-    """A fault in the shape of the API that was called."""
+def _request_error(error: RequestError) -> Response:
+    """An error in the format of the API that was called."""
     service, _ = current_app.extensions["qtr"]
     if service.settings.log_queries:
-        # A message may quote what was sent.
-        g.fields["fault"] = str(fault)
-    shape = ROUTES.get(request.path, COHERE_V2)
-    response: Response = jsonify(shape.fault(fault.status, str(fault)))
-    response.status_code = fault.status
-    if fault.retry_after is not None:
-        response.headers["Retry-After"] = str(fault.retry_after)
-    if fault.status == HTTPStatus.UNAUTHORIZED:
+        # A message may quote the request.
+        g.fields["error"] = str(error)
+    wire = FORMATS.get(request.path, COHERE_V2)
+    response = _json(wire.error(error.status, str(error)), error.status)
+    if error.retry_after is not None:
+        response.headers["Retry-After"] = str(error.retry_after)
+    if error.status == HTTPStatus.UNAUTHORIZED:
         response.headers["WWW-Authenticate"] = "Bearer"
     return response
 
 
-def _http_fault(error: HTTPException) -> Response:
+def _http_error(error: HTTPException) -> Response:
     status = HTTPStatus(error.code or 500)
+    allowed = dict(error.get_headers()).get("Allow")
     if isinstance(error, RequestEntityTooLarge):
         limit = current_app.config["MAX_CONTENT_LENGTH"]
+        _discard_body(_DISCARDED * limit)
         message = (
             f"the body is larger than {limit:,} bytes; send fewer documents at once, or start the "
             "server with a larger --max-body"
         )
     elif status == HTTPStatus.NOT_FOUND:
-        message = f"{request.path} is no route of this server; there are {', '.join(ROUTES)}"
+        message = (
+            f"{quoted(request.path)} is not a route of this server; there are {', '.join(FORMATS)}"
+        )
     elif status == HTTPStatus.METHOD_NOT_ALLOWED:
-        allowed = dict(error.get_headers()).get("Allow", "another method")
-        message = f"{request.method} is not answered on {request.path}; use {allowed}"
+        message = (
+            f"{quoted(request.path)} does not allow {quoted(request.method)}; "
+            f"use {allowed or 'another method'}"
+        )
     else:
-        message = error.description or status.phrase
-    response = _told(RequestFaultError(status, message))
-    for name, value in error.get_headers():
-        if name == "Allow":
-            response.headers[name] = value
+        message = quoted(error.description or status.phrase)
+    response = _request_error(RequestError(status, message))
+    if allowed:
+        response.headers["Allow"] = allowed
     return response
 
 
-def _unforeseen(error: Exception) -> Response:
-    LOGGER.error("unforeseen", exc_info=error, extra={"fields": {"request_id": g.request_id}})
-    return _told(
-        RequestFaultError(
+def _discard_body(most: int) -> None:
+    """Read what is left of the body: a client that still sends it would not see the response."""
+    while most > 0 and (piece := request.environ["wsgi.input"].read(1 << 16)):
+        most -= len(piece)
+
+
+def _unexpected_error(error: Exception) -> Response:
+    LOGGER.error("unexpected error", exc_info=error, extra={"fields": {"request_id": g.request_id}})
+    return _request_error(
+        RequestError(
             HTTPStatus.INTERNAL_SERVER_ERROR,
-            f"the server failed; its log says why, under {g.request_id}",
+            f"the server failed; its log has the reason under {g.request_id}",
         )
     )

@@ -1,4 +1,4 @@
-"""Plug in: API keys. Several may be valid at once, so that one can be changed without a gap."""
+"""Plug in: API keys. Several are valid at once, so that one can be replaced without a gap."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import hmac
 from collections.abc import Sequence
 from http import HTTPStatus
 
-from qtr_rerank.serve.faults import RequestFaultError
+from qtr_rerank.serve.request_errors import RequestError
 
 _SCHEME = "bearer "
 
 
 def require_key(authorization: str | None, keys: Sequence[str]) -> None:
-    """Raises RequestFaultError (401) where there are keys and the header is not `Bearer` and one.
+    """Raise RequestError (401) unless the header is `Bearer KEY`, or no keys are set.
 
-    Every key is compared, each in a time that does not depend on how much of it is right.
+    Each key is compared in constant time.
     """
     if not keys:
         return
@@ -22,7 +22,7 @@ def require_key(authorization: str | None, keys: Sequence[str]) -> None:
     token = given[len(_SCHEME) :].strip() if given.lower().startswith(_SCHEME) else ""
     valid = [hmac.compare_digest(token.encode(), key.encode()) for key in keys]
     if not any(valid):
-        raise RequestFaultError(
+        raise RequestError(
             HTTPStatus.UNAUTHORIZED,
             "the API key is missing or not valid; send it as 'Authorization: Bearer KEY'",
         )

@@ -1,4 +1,4 @@
-"""Plug in: one line of JSON a request, on standard error. Keys and documents never come into it."""
+"""Plug in: the server's log, one JSON object a line. It never contains keys or documents."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ LOGGER = logging.getLogger("qtr_rerank.serve")
 
 
 class JsonLines(logging.Formatter):
-    """A record as one line of JSON, with what was given as `extra={"fields": {...}}`."""
+    """A record as one line of JSON, with the fields given as `extra={"fields": {...}}`."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """As logging.Formatter's."""
+        """The line, without its end."""
         line: dict[str, Any] = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
@@ -27,10 +27,13 @@ class JsonLines(logging.Formatter):
 
 
 def log_to_stderr() -> None:
-    """Have the server's log written; without this it goes where the host application says."""
+    """Write the logs of this package and of gunicorn to standard error.
+
+    Without this call, the application's own host decides where its log goes.
+    """
     handler = logging.StreamHandler()
     handler.setFormatter(JsonLines())
-    for name in ("qtr_rerank", "waitress"):
+    for name in ("qtr_rerank", "gunicorn.error"):
         logger = logging.getLogger(name)
         logger.handlers = [handler]
         logger.propagate = False

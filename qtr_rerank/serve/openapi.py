@@ -1,99 +1,107 @@
-"""Plug in: the server's OpenAPI document, made of the same classes that read its requests."""
+"""Plug in: the server's OpenAPI document, made from the models that read and write its JSON."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from pydantic.json_schema import models_json_schema
+from pydantic import TypeAdapter
+from pydantic.json_schema import JsonSchemaMode
 
 import qtr_rerank
-from qtr_rerank.serve.wire import (
-    CohereFault,
-    RerankRequest,
-    RerankResponse,
-    TeiFault,
-    TeiRequest,
-    TeiResult,
-)
+from qtr_rerank.serve.formats import FORMATS, Format
+from qtr_rerank.serve.wire_models import Health, Ready, RequestHeaders
 
-_FAULTS = {
+_ERRORS = {
     "400": "The body is not JSON.",
     "401": "The API key is missing or not valid.",
     "404": "No such model.",
     "413": "The body is too large.",
-    "422": "The body is JSON, and not what is expected.",
-    "429": "Too many requests wait already; Retry-After says when to come again.",
-    "504": "Time ran out, and the client asked for all or nothing.",
+    "422": "The body is JSON, but not what is expected.",
+    "429": "The admission queue is full; Retry-After says when to try again.",
+    "504": "Time ran out, and the client asked for a complete order.",
 }
-_HEADERS = [
-    ("X-QTR-Timeout-Ms", {"type": "number", "exclusiveMinimum": 0}, "Less time than the server's."),
-    ("X-QTR-Strict", {"type": "string", "enum": ["true", "false"]}, "A 504 in place of a part."),
-]
+_REF = "#/components/schemas/{model}"
 
 
-def document(secured: bool) -> dict[str, Any]:
-    """The document; `secured` says that API keys are asked for."""
-    kinds = (RerankRequest, TeiRequest, TeiResult, CohereFault, TeiFault)
-    _, found = models_json_schema(
-        [*((kind, "validation") for kind in kinds), (RerankResponse, "serialization")],
-        ref_template="#/components/schemas/{model}",
+def openapi_document(secured: bool) -> dict[str, Any]:
+    """The document; `secured` says that requests need an API key."""
+    modes: dict[JsonSchemaMode, list[Any]] = {"validation": [], "serialization": [Health, Ready]}
+    for wire in FORMATS.values():
+        modes["validation"].append(wire.request_type)
+        modes["serialization"] += [wire.response_type, wire.error_type]
+    schemas, definitions = TypeAdapter.json_schemas(
+        [
+            (repr(one), mode, TypeAdapter(one))
+            for mode, types in modes.items()
+            for one in dict.fromkeys(types)
+        ],
+        ref_template=_REF,
     )
-    security: dict[str, Any] = {"security": [{"key": []}]} if secured else {}
-    cohere = _operation("RerankRequest", _ref("RerankResponse"), "CohereFault")
-    tei = _operation("TeiRequest", {"type": "array", "items": _ref("TeiResult")}, "TeiFault")
     return {
         "openapi": "3.1.0",
         "info": {
             "title": "qtr_rerank",
             "version": qtr_rerank.__version__,
-            "description": "Product search reranking, in the shapes of Cohere, Jina and TEI.",
+            "description": "Product search reranking, in the formats of Cohere, Jina and TEI.",
         },
         "paths": {
-            "/v1/rerank": {
-                "post": cohere | security | _summary("Rerank: Cohere v1 and Jina", "v1")
+            **{
+                route: {"post": _operation(wire, schemas, secured)}
+                for route, wire in FORMATS.items()
             },
-            "/v2/rerank": {"post": cohere | security | _summary("Rerank: Cohere v2", "v2")},
-            "/rerank": {"post": tei | security | _summary("Rerank: TEI", "tei")},
-            "/health": {"get": _plain("The process answers.", "health")},
-            "/ready": {"get": _plain("The models are loaded and warm.", "ready")},
-            "/metrics": {"get": _plain("Prometheus' text format.", "metrics", "text/plain")},
+            "/health": {"get": _get("health", "The process responds.", Health, schemas)},
+            "/ready": {"get": _get("ready", "The models are loaded.", Ready, schemas)},
+            "/metrics": {
+                "get": {
+                    "operationId": "metrics",
+                    "responses": {
+                        "200": {
+                            "description": "Prometheus' text format.",
+                            "content": {"text/plain": {"schema": {}}},
+                        }
+                    },
+                }
+            },
         },
         "components": {
-            "schemas": found["$defs"],
+            "schemas": definitions["$defs"],
             "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
         },
     }
 
 
-def _operation(request: str, answer: dict[str, Any], fault: str) -> dict[str, Any]:
-    faults = {
-        status: {"description": said, "content": _json(_ref(fault))}
-        for status, said in _FAULTS.items()
-    }
+def _operation(wire: Format, schemas: Any, secured: bool) -> dict[str, Any]:
+    headers = RequestHeaders.model_json_schema()["properties"]
+    errors = _json(schemas[repr(wire.error_type), "serialization"])
     return {
+        "summary": wire.title,
+        "operationId": wire.name,
         "parameters": [
-            {"name": name, "in": "header", "required": False, "schema": schema, "description": said}
-            for name, schema, said in _HEADERS
+            {"name": name, "in": "header", "description": schema["description"], "schema": schema}
+            for name, schema in headers.items()
         ],
-        "requestBody": {"required": True, "content": _json(_ref(request))},
-        "responses": {"200": {"description": "Best first.", "content": _json(answer)}} | faults,
+        "requestBody": {
+            "required": True,
+            "content": _json(schemas[repr(wire.request_type), "validation"]),
+        },
+        "responses": {
+            "200": {
+                "description": "Best first.",
+                "content": _json(schemas[repr(wire.response_type), "serialization"]),
+            },
+            **{code: {"description": text, "content": errors} for code, text in _ERRORS.items()},
+        },
+        **({"security": [{"key": []}]} if secured else {}),
     }
 
 
-def _summary(said: str, name: str) -> dict[str, Any]:
-    return {"summary": said, "operationId": name}
-
-
-def _plain(said: str, name: str, media: str = "application/json") -> dict[str, Any]:
+def _get(name: str, description: str, model: type, schemas: Any) -> dict[str, Any]:
+    content = _json(schemas[repr(model), "serialization"])
     return {
         "operationId": name,
-        "responses": {"200": {"description": said, "content": {media: {"schema": {}}}}},
+        "responses": {"200": {"description": description, "content": content}},
     }
 
 
-def _json(schema: dict[str, Any]) -> dict[str, Any]:
+def _json(schema: Any) -> dict[str, Any]:
     return {"application/json": {"schema": schema}}
-
-
-def _ref(name: str) -> dict[str, Any]:
-    return {"$ref": f"#/components/schemas/{name}"}

@@ -1,4 +1,4 @@
-"""The machine's own Chromium, and the shop behind its production server."""
+"""Fixtures of the browser tests: the installed Chromium, and a running shop."""
 
 from __future__ import annotations
 
@@ -16,29 +16,31 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome", "msedge")
-# A test browser speaks to the shop alone: nothing of its maker's in the background.
+# The browser connects only to the shop: its background services are off.
 FLAGS = (
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
 )
 
 
-def _missing(what: str) -> None:
-    """Fail in CI, skip on a user's machine; one line either way."""
+def _unavailable(reason: str) -> None:
+    """Fail in CI, skip elsewhere."""
     if os.environ.get("CI") == "true":
-        pytest.fail(what, pytrace=False)
-    pytest.skip(what)
+        pytest.fail(reason, pytrace=False)
+    pytest.skip(reason)
 
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     program = next(filter(None, map(shutil.which, BROWSERS)), None)
     if program is None:
-        _missing(f"no browser found: looked for {', '.join(BROWSERS)} on PATH; install Chromium")
+        _unavailable(
+            f"no browser found: looked for {', '.join(BROWSERS)} on PATH; install Chromium"
+        )
     try:
         from playwright.sync_api import sync_playwright
     except ImportError:
-        _missing("playwright is not installed: pip install 'qtr-rerank[dev]'")
+        _unavailable("playwright is not installed: pip install 'qtr-rerank[dev]'")
     with sync_playwright() as playwright:
         opened = playwright.chromium.launch(executable_path=program, args=list(FLAGS))
         yield opened

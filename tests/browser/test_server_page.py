@@ -1,4 +1,4 @@
-"""The rerank server's own page, as someone who has just started it would use it."""
+"""The rerank server's own page in a browser."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 @pytest.fixture
 def page(browser: Browser, server: Running) -> Iterator[Page]:
     opened = browser.new_page(viewport={"width": 1000, "height": 900})
-    faults: list[str] = []
-    opened.on("pageerror", lambda error: faults.append(str(error)))
+    errors: list[str] = []
+    opened.on("pageerror", lambda error: errors.append(str(error)))
     opened.goto(server.url)
     yield opened
     opened.close()
-    assert faults == []
+    assert errors == []
 
 
-def test_it_shows_the_models_and_reranks_what_is_typed(page: Page) -> None:
+def test_page_shows_the_models_and_reranks_typed_titles(page: Page) -> None:
     models = page.locator("table").first.locator("tbody tr")
     assert [row.split("\t")[0] for row in models.all_inner_texts()] == [
         "match (default)",
@@ -44,21 +44,21 @@ def test_it_shows_the_models_and_reranks_what_is_typed(page: Page) -> None:
     page.get_by_label("Model").select_option("bert2dnn")
     page.get_by_label("API key").fill("k1")
     page.get_by_role("button", name="Rerank").click()
-    page.wait_for_selector("#answer:visible")
-    rows = [row.split("\t") for row in page.locator("#answer tbody tr").all_inner_texts()]
+    page.wait_for_selector("#results:visible")
+    rows = [row.split("\t") for row in page.locator("#results tbody tr").all_inner_texts()]
     ranked = Reranker.load("bert2dnn").rerank("usb cable", titles)
     assert [row[1] for row in rows] == [hit.document for hit in ranked]
     assert [row[3] for row in rows] == [f"{hit.score:.3f}" for hit in ranked]
     assert page.locator("#took").inner_text().startswith("3 titles in ")
 
 
-def test_a_refusal_is_shown_in_words(page: Page) -> None:
+def test_refusal_is_shown_as_text(page: Page) -> None:
     page.get_by_role("button", name="Rerank").click()
-    page.wait_for_function("document.getElementById('fault').textContent !== ''")
-    assert "the API key is missing or not valid" in page.locator("#fault").inner_text()
-    assert page.locator("#answer").is_hidden()
+    page.wait_for_function("document.getElementById('error').textContent !== ''")
+    assert "the API key is missing or not valid" in page.locator("#error").inner_text()
+    assert page.locator("#results").is_hidden()
 
 
-def test_it_fits_a_phone(page: Page) -> None:
+def test_page_fits_a_phone(page: Page) -> None:
     page.set_viewport_size({"width": 360, "height": 740})
     assert page.evaluate("document.documentElement.scrollWidth") <= 360

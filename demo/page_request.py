@@ -1,7 +1,7 @@
-"""Page: what the address asks for. Request arguments become a `PageRequest` or a list of problems.
+"""Page: the arguments of an address, parsed and checked into a `PageRequest`.
 
-Pure: no Flask, no I/O. A bad value never stops a page: it falls back and leaves a `Problem`, which
-the page shows as a small notice and the JSON interface turns into status 400.
+Pure: no Flask, no I/O. An invalid value never fails a page: a default replaces it and a `Problem`
+records it. The page shows problems as a notice; /api/search returns them with status 400.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ VIEWS = ("list", "compare")
 
 PAGE_SIZE = 24
 MAX_PAGE_SIZE = 100
-# Shoppers do not turn the eleventh page, and a sort by price must stay among good matches:
-# pages and sorts work inside the best DEPTH results.
+# Pages and sorts cover the best DEPTH results: shoppers do not open an eleventh page, and a sort by
+# price must stay among good matches.
 DEPTH = 240
 MAX_QUERY_CHARACTERS = 300
 MAX_SELECTED = 50
@@ -43,7 +43,7 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One argument that could not be used as it came, and what was done instead."""
+    """An argument with an invalid value, what is expected, and what the page used instead."""
 
     parameter: str
     value: str
@@ -56,7 +56,7 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class PageRequest:
-    """Everything that the address says, checked. `href` gives the address of a neighbour."""
+    """All arguments of an address, checked. `href` gives the address of a related page."""
 
     query: str = ""
     page: int = 1
@@ -70,16 +70,16 @@ class PageRequest:
 
     @property
     def is_home(self) -> bool:
-        """Nothing to search for and nothing picked to browse: the home page.
+        """Whether the home page is shown: no query, department, category or brand.
 
-        A price by itself picks nothing.
+        A price alone does not select products.
         """
         return not (self.query or self.department or self.filters.categories or self.filters.brands)
 
     def arguments(self) -> list[tuple[str, str]]:
-        """The address's arguments, defaults left out, in a fixed order."""
+        """The arguments of this request's address, without defaults, in a fixed order."""
         defaults = PageRequest()
-        named: list[tuple[str, Any, Any]] = [
+        single: list[tuple[str, Any, Any]] = [
             ("q", self.query, ""),
             ("department", self.department, ""),
             ("sort", self.sort, defaults.sort),
@@ -90,22 +90,24 @@ class PageRequest:
             ("price_max", self.filters.price_max, None),
             ("page", self.page, defaults.page),
         ]
-        ticked = [
+        repeated = [
             *(("category", category) for category in self.filters.categories),
             *(("brand", brand) for brand in self.filters.brands),
         ]
-        plain = [(name, _plain(value)) for name, value, default in named if value != default]
-        return [*plain, *ticked]
+        changed = [
+            (name, _number_text(value)) for name, value, default in single if value != default
+        ]
+        return [*changed, *repeated]
 
-    def unfiltered_arguments(self) -> list[tuple[str, str]]:
-        """What the form of filters must carry along: all that is not a field of its own."""
+    def hidden_fields(self) -> list[tuple[str, str]]:
+        """The hidden fields of the filter form: every argument that is not one of its inputs."""
         fields = {"brand", "category", "price_min", "price_max", "page"}
-        if self.view == "list":  # where the form holds the choice of order, too
+        if self.view == "list":  # the sort menu is part of the form
             fields.add("sort")
         return [(name, value) for name, value in self.arguments() if name not in fields]
 
     def href(self, **changes: Any) -> str:
-        """A relative address with `changes` made; any change but of the page starts at page 1."""
+        """A relative address with `changes` applied; starts at page 1 unless they set a page."""
         if "page" not in changes:
             changes["page"] = 1
         query = urlencode(replace(self, problems=(), **changes).arguments())
@@ -113,9 +115,9 @@ class PageRequest:
 
 
 def parse_request(args: Args, departments: Sequence[str] = ()) -> PageRequest:
-    """Check the arguments of an address. Never raises: see `PageRequest.problems`.
+    """Parse and check the arguments of an address. Never raises: see `PageRequest.problems`.
 
-    `departments` are the names that the shop has.
+    `departments` are the names of the shop's departments.
     """
     problems: list[Problem] = []
     price_min = _price(args, "price_min", problems)
@@ -124,9 +126,9 @@ def parse_request(args: Args, departments: Sequence[str] = ()) -> PageRequest:
         problems.append(
             Problem(
                 "price_min",
-                _plain(price_min),
-                f"a price up to price_max ({_plain(price_max)})",
-                "the two were swapped",
+                _number_text(price_min),
+                f"a price up to price_max ({_number_text(price_max)})",
+                "the two are swapped",
             )
         )
         price_min, price_max = price_max, price_min
@@ -150,11 +152,13 @@ def parse_request(args: Args, departments: Sequence[str] = ()) -> PageRequest:
 
 
 def unknown_arguments(args: Args) -> tuple[Problem, ...]:
-    """Arguments that nothing reads: the JSON interface refuses them, since a misspelt filter
-    that is silently dropped looks like an answer. A page ignores them (trackers add their own).
+    """Arguments that the shop does not know.
+
+    /api/search rejects them: dropping a misspelt filter silently would return wrong results.
+    Pages ignore them, because trackers add their own.
     """
     return tuple(
-        Problem(name[:60], _shown(values), f"one of the arguments {', '.join(PARAMETERS)}", "")
+        Problem(name[:60], _first(values), f"one of the arguments {', '.join(PARAMETERS)}", "")
         for name, values in args.items()
         if name not in PARAMETERS
     )
@@ -167,7 +171,7 @@ def _query(args: Args, problems: list[Problem]) -> str:
     problems.append(
         Problem(
             "q",
-            f"{query[:40]}…",
+            shortened(query),
             f"at most {MAX_QUERY_CHARACTERS} characters",
             f"searching for the first {MAX_QUERY_CHARACTERS}",
         )
@@ -179,14 +183,13 @@ def _whole(args: Args, name: str, default: int, most: int, problems: list[Proble
     value = _text(args, name)
     if not value:
         return default
-    # The length is checked first: int() of a million digits would take its time.
+    # The length is checked first: int() of a million digits is slow.
     if value.isascii() and value.isdecimal() and len(value) <= 9 and 1 <= int(value) <= most:
         return int(value)
-    # A number that is only too large means the far end, not the beginning.
+    # A number that is too large means the last value, not the first.
     used = most if value.isascii() and value.isdecimal() and value.strip("0") else default
-    problems.append(
-        Problem(name, _shown([value]), f"a whole number from 1 to {most}", f"showing {name} {used}")
-    )
+    expected = f"a whole number from 1 to {most}"
+    problems.append(Problem(name, shortened(value), expected, f"showing {name} {used}"))
     return used
 
 
@@ -201,7 +204,7 @@ def _price(args: Args, name: str, problems: list[Problem]) -> float | None:
     if 0 <= price <= MAX_PRICE:
         return price
     problems.append(
-        Problem(name, _shown([value]), "a price from 0, such as 19.99", "showing all prices")
+        Problem(name, shortened(value), "a price from 0, such as 19.99", "showing all prices")
     )
     return None
 
@@ -212,9 +215,9 @@ def _choice(args: Args, name: str, choices: tuple[str, ...], problems: list[Prob
         return choices[0]
     if value in choices:
         return value
-    known = ", ".join(filter(None, choices)) or "none: there are none here"
+    known = ", ".join(filter(None, choices)) or "none: this shop has none"
     used = f"showing {choices[0] or 'all'}"
-    problems.append(Problem(name, _shown([value]), f"one of {known}", used))
+    problems.append(Problem(name, shortened(value), f"one of {known}", used))
     return choices[0]
 
 
@@ -233,17 +236,20 @@ def _selected(args: Args, name: str, problems: list[Problem]) -> tuple[str, ...]
 
 
 def _text(args: Args, name: str) -> str:
-    """The first value of an argument, without blanks around it; empty where it is missing."""
+    """The first value of an argument, stripped; empty if the argument is missing."""
     values = args.get(name, ())
     return values[0].strip() if values else ""
 
 
-def _shown(values: Sequence[str]) -> str:
-    """A value as a notice repeats it: cut, so that a notice stays a line."""
-    value = values[0] if values else ""
+def _first(values: Sequence[str]) -> str:
+    return shortened(values[0]) if values else ""
+
+
+def shortened(value: str) -> str:
+    """A value of the request for a message: cut, so that the message stays one line."""
     return value if len(value) <= 40 else f"{value[:40]}…"
 
 
-def _plain(value: Any) -> str:
-    """A number as a person would type it: 20 and 19.99, not 20.0 and 1.999e+01."""
+def _number_text(value: Any) -> str:
+    """A number as a person types it: 20 and 19.99, not 20.0 and 1.999e+01."""
     return f"{value:.10g}" if isinstance(value, float) else str(value)

@@ -1,4 +1,4 @@
-"""The page as people use it: in Chromium, by mouse and by keyboard, on a desk and on a phone."""
+"""The shop in Chromium: by mouse and by keyboard, on a desktop and on a phone."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Dialog, Page
+    from playwright.sync_api import Browser, ConsoleMessage, Dialog, Page, Request
 
 pytestmark = pytest.mark.browser
 
-DESK = (1280, 900)
+DESKTOP = (1280, 900)
 PHONE = (360, 740)
-# A busy machine of one core takes its time; a page that never comes still ends the test.
-PATIENCE_MS = 60_000
+# Long enough for a busy machine of one core.
+TIMEOUT_MS = 60_000
 PAGES = {
     "home": "/",
     "results": "/?q=kettle",
@@ -28,47 +28,56 @@ PAGES = {
     "product": "/product/P00001",
     "markup": "/product/x/%3Cscript%3E",
     "notices": "/?q=kettle&page=abc&sort=xxx&price_min=foo",
-    "filtered away": "/?q=kettle&price_min=99999",
-    "hopeless": "/?q=!!!",
-    "long": "/?q=" + "w" * 300,
+    "no results": "/?q=kettle&price_min=99999",
+    "poor match": "/?q=!!!",
+    "long query": "/?q=" + "w" * 300,
 }
 
 
 @contextmanager
-def visiting(
-    browser: Browser, shop: str, size: tuple[int, int] = DESK, script: bool = True
+def open_page(
+    browser: Browser, shop: str, size: tuple[int, int] = DESKTOP, script: bool = True
 ) -> Iterator[Page]:
-    """A page of the shop. It must stay free of console errors, dialogs and foreign requests."""
+    """Open a page; fail on console errors, dialogs and requests to other hosts."""
     context = browser.new_context(
         base_url=shop,
         viewport={"width": size[0], "height": size[1]},
         java_script_enabled=script,
         reduced_motion="reduce",
     )
-    context.set_default_timeout(PATIENCE_MS)
-    faults: list[str] = []
-    page = context.new_page()
+    context.set_default_timeout(TIMEOUT_MS)
+    errors: list[str] = []
 
-    def dismiss(dialog: Dialog) -> None:
-        faults.append(f"dialog: {dialog.message}")
+    def on_console(message: ConsoleMessage) -> None:
+        if message.type == "error":
+            errors.append(message.text)
+
+    def on_dialog(dialog: Dialog) -> None:
+        errors.append(f"dialog: {dialog.message}")
         dialog.dismiss()
 
-    page.on("console", lambda said: faults.append(said.text) if said.type == "error" else None)
-    page.on("pageerror", lambda error: faults.append(str(error)))
-    page.on("dialog", dismiss)
-    page.on(
-        "request",
-        lambda sent: None if sent.url.startswith((shop, "data:")) else faults.append(sent.url),
-    )
+    def on_request(request: Request) -> None:
+        if not request.url.startswith((shop, "data:")):
+            errors.append(request.url)
+
+    page = context.new_page()
+    page.on("console", on_console)
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("dialog", on_dialog)
+    page.on("request", on_request)
     try:
         yield page
     finally:
         context.close()
-    assert faults == []
+    assert errors == []
 
 
 def argument(page: Page, name: str) -> str | None:
     return parse_qs(urlsplit(page.url).query).get(name, [None])[0]
+
+
+def expand_all(page: Page) -> None:
+    page.evaluate("document.querySelectorAll('details').forEach(each => { each.open = true; })")
 
 
 def search(page: Page, query: str) -> None:
@@ -83,8 +92,8 @@ def card_titles(page: Page) -> list[str]:
     return page.locator(".card-title").all_inner_texts()
 
 
-def test_a_newcomer_clicks_a_suggestion_and_reads_a_product(browser: Browser, shop: str) -> None:
-    with visiting(browser, shop) as page:
+def test_suggestion_leads_to_results_and_to_a_product(browser: Browser, shop: str) -> None:
+    with open_page(browser, shop) as page:
         page.goto("/")
         with page.expect_navigation():
             page.get_by_role("link", name=re.compile("nordwerk toaster")).click()
@@ -93,13 +102,13 @@ def test_a_newcomer_clicks_a_suggestion_and_reads_a_product(browser: Browser, sh
         with page.expect_navigation():
             page.locator(".card").first.click()
         assert page.get_by_role("heading", level=1).inner_text() == title
-        # The picture is really drawn.
+        # The picture is rendered.
         assert page.locator(".product-picture img").evaluate("image => image.naturalWidth") > 0
 
 
 @pytest.mark.parametrize("script", [True, False], ids=["with JavaScript", "without"])
-def test_facets_prices_sorting_and_pages(browser: Browser, shop: str, script: bool) -> None:
-    with visiting(browser, shop, script=script) as page:
+def test_facets_prices_and_sorting(browser: Browser, shop: str, script: bool) -> None:
+    with open_page(browser, shop, script=script) as page:
         page.goto("/")
         search(page, "kettle")
         apply = page.get_by_role("button", name="Apply filters")
@@ -126,8 +135,8 @@ def test_facets_prices_sorting_and_pages(browser: Browser, shop: str, script: bo
         assert argument(page, "category") is None
 
 
-def test_pages_go_on_and_back(browser: Browser, shop: str) -> None:
-    with visiting(browser, shop) as page:
+def test_next_and_first_page(browser: Browser, shop: str) -> None:
+    with open_page(browser, shop) as page:
         page.goto("/?department=Kitchen")
         first = card_titles(page)
         page.get_by_role("link", name="Next").click()
@@ -138,11 +147,11 @@ def test_pages_go_on_and_back(browser: Browser, shop: str) -> None:
         assert card_titles(page) == first
 
 
-def test_the_switch_shows_the_two_orders_side_by_side(browser: Browser, shop: str) -> None:
-    with visiting(browser, shop) as page:
+def test_comparison_shows_both_orders_side_by_side(browser: Browser, shop: str) -> None:
+    with open_page(browser, shop) as page:
         page.goto("/?q=bluetooth+speaker")
         best = card_titles(page)[0]
-        # Navigation ends with the stylesheet: before it, the columns are one below the other.
+        # Wait for the stylesheet: without it, the columns are stacked.
         with page.expect_navigation():
             page.get_by_role("link", name="Compare", exact=True).click()
         columns = page.locator(".compare section")
@@ -154,7 +163,7 @@ def test_the_switch_shows_the_two_orders_side_by_side(browser: Browser, shop: st
         assert right["x"] >= left["x"] + left["width"]
         assert columns.nth(1).locator("li a").first.inner_text() == best
         assert page.get_by_role("img", name="Time of each stage").is_visible()
-        # Pointing at a product in one order shows it in the other.
+        # Hovering over a product in one order highlights it in the other.
         row = columns.nth(1).locator("li").first
         row.hover()
         paired = page.locator(".paired")
@@ -165,8 +174,28 @@ def test_the_switch_shows_the_two_orders_side_by_side(browser: Browser, shop: st
         assert argument(page, "view") == "compare"
 
 
-def test_by_keyboard_alone_from_the_door_to_a_product(browser: Browser, shop: str) -> None:
-    with visiting(browser, shop) as page:
+@pytest.mark.parametrize("script", [True, False], ids=["with JavaScript", "without"])
+def test_comparison_explains_each_place(browser: Browser, shop: str, script: bool) -> None:
+    with open_page(browser, shop, script=script) as page:
+        page.goto(PAGES["compare"])
+        assert page.locator(".compare li details").count() == page.locator(".compare li").count()
+        row = page.locator(".compare section").nth(1).locator("li").nth(2)
+        title = row.locator("a").inner_text()
+        summary = row.locator("summary")
+        assert " ".join(summary.inner_text().split()) == f"Why here? Place 3: {title}"
+        parts = row.locator("dl")
+        assert not parts.is_visible()
+        summary.focus()
+        page.keyboard.press("Enter")
+        assert parts.is_visible()
+        assert re.search(r"Model\s+(less than |more than )?\d+ % likely", parts.inner_text())
+        assert re.search(r"First stage\s+place \d+", parts.inner_text())
+        page.keyboard.press("Enter")
+        assert not parts.is_visible()
+
+
+def test_keyboard_alone_leads_from_home_to_a_product(browser: Browser, shop: str) -> None:
+    with open_page(browser, shop) as page:
         page.goto("/")
         page.keyboard.press("Tab")
         assert page.evaluate("document.activeElement.className") == "skip"
@@ -175,7 +204,7 @@ def test_by_keyboard_alone_from_the_door_to_a_product(browser: Browser, shop: st
         assert page.evaluate("document.activeElement.id") == "main"
         page.keyboard.press("/")
         assert page.evaluate("document.activeElement.id") == "q"
-        page.keyboard.type("kettle/teapot")  # the second slash is a letter like any other
+        page.keyboard.type("kettle/teapot")  # in the box, a slash is plain text
         page.keyboard.press("Enter")
         page.wait_for_url("**q=kettle%2Fteapot**")
         page.locator("input[name=category]").first.focus()
@@ -183,7 +212,7 @@ def test_by_keyboard_alone_from_the_door_to_a_product(browser: Browser, shop: st
         page.wait_for_url("**category=**")
         page.locator("#sort").focus()
         page.keyboard.press("ArrowDown")
-        assert argument(page, "sort") is None  # walking through the list sends nothing yet
+        assert argument(page, "sort") is None  # arrow keys do not submit
         page.keyboard.press("Tab")
         page.wait_for_url("**sort=price-asc**")
         link = page.locator(".card-title a").first
@@ -197,39 +226,43 @@ def test_by_keyboard_alone_from_the_door_to_a_product(browser: Browser, shop: st
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_a_phone_never_scrolls_sideways(browser: Browser, shop: str, name: str) -> None:
-    with visiting(browser, shop, PHONE) as page:
+def test_phone_does_not_scroll_sideways(browser: Browser, shop: str, name: str) -> None:
+    with open_page(browser, shop, PHONE) as page:
         page.goto(PAGES[name])
-        wide = page.evaluate("document.documentElement.scrollWidth")
-        assert wide <= PHONE[0]
+        expand_all(page)
+        width = page.evaluate("document.documentElement.scrollWidth")
+        assert width <= PHONE[0]
 
 
-def test_the_filters_are_a_drawer_on_a_phone_and_a_column_on_a_desk(
+def test_filters_are_a_drawer_on_a_phone_and_a_column_on_a_desktop(
     browser: Browser, shop: str
 ) -> None:
-    with visiting(browser, shop, PHONE) as page:
+    with open_page(browser, shop, PHONE) as page:
         page.goto("/?q=kettle")
-        tick = page.locator("input[name=category]").first
-        assert not tick.is_visible()
+        checkbox = page.locator("input[name=category]").first
+        assert not checkbox.is_visible()
         page.locator(".facets > summary").click()
-        assert tick.is_visible()
+        assert checkbox.is_visible()
     for script in (True, False):
-        with visiting(browser, shop, DESK, script) as page:
+        with open_page(browser, shop, DESKTOP, script) as page:
             page.goto("/?q=kettle")
             assert page.locator("input[name=category]").first.is_visible()
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_every_page_has_names_for_what_can_be_used(browser: Browser, shop: str, name: str) -> None:
-    """One heading of the first rank, one main landmark, a name for every control and picture."""
-    with visiting(browser, shop) as page:
+def test_controls_and_pictures_have_accessible_names(
+    browser: Browser, shop: str, name: str
+) -> None:
+    """Every page has one h1, one main landmark, and a name for each control and picture."""
+    with open_page(browser, shop) as page:
         page.goto(PAGES[name])
         assert page.get_by_role("heading", level=1).count() == 1
         assert page.get_by_role("main").count() == 1
         assert page.get_by_role("search").count() == 1
         assert page.locator("html").get_attribute("lang") == "en"
         unnamed = page.evaluate(
-            """() => [...document.querySelectorAll('a, button, input:not([type=hidden]), select')]
+            """() => [...document.querySelectorAll(
+                    'a, button, input:not([type=hidden]), select, summary')]
                 .filter(each => !each.innerText?.trim() && !each.labels?.length)
                 .map(each => each.outerHTML)"""
         )
@@ -241,48 +274,47 @@ def test_every_page_has_names_for_what_can_be_used(browser: Browser, shop: str, 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("name", ["home", "results", "compare", "notices", "product"])
-def test_text_stands_out_from_its_ground(
-    browser: Browser, shop: str, name: str, scheme: str
-) -> None:
-    """WCAG AA: 4.5 to 1 for all text on a plain ground."""
-    with visiting(browser, shop) as page:
+def test_text_contrast(browser: Browser, shop: str, name: str, scheme: str) -> None:
+    """WCAG AA: a contrast of 4.5 to 1 for all text on a plain background."""
+    with open_page(browser, shop) as page:
         page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
         page.goto(PAGES[name])
-        faint = page.evaluate(
+        expand_all(page)
+        low_contrast = page.evaluate(
             """() => {
                 const channels = text => (text.match(/[\\d.]+/g) || []).map(Number);
-                const light = ([r, g, b]) => [r, g, b].map(c => c / 255)
+                const luminance = ([r, g, b]) => [r, g, b].map(c => c / 255)
                     .map(c => c <= 0.03928 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4)
                     .reduce((sum, c, at) => sum + c * [0.2126, 0.7152, 0.0722][at], 0);
-                const ground = element => {
+                const background = element => {
                     for (let at = element; at; at = at.parentElement) {
                         const colour = channels(getComputedStyle(at).backgroundColor);
                         if (colour.length === 3 || colour[3] === 1) return colour;
                     }
                     return [255, 255, 255];
                 };
-                const found = [];
+                const low = [];
                 const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
                 while (walker.nextNode()) {
                     const element = walker.currentNode.parentElement;
                     if (!walker.currentNode.data.trim() || !element.checkVisibility()) continue;
                     const colour = channels(getComputedStyle(element).color);
-                    const [one, other] = [colour, ground(element)].map(light)
+                    const [one, other] = [colour, background(element)].map(luminance)
                         .sort((a, b) => b - a);
                     const contrast = (one + 0.05) / (other + 0.05);
-                    if (contrast < 4.5) found.push([element.className, contrast]);
+                    if (contrast < 4.5) low.push([element.className, contrast]);
                 }
-                return found;
+                return low;
             }"""
         )
-        assert faint == []
+        assert low_contrast == []
 
 
 @pytest.mark.parametrize(
     "query", ["<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "{{ 7 * 7 }}"]
 )
-def test_a_hostile_query_is_inert(browser: Browser, shop: str, query: str) -> None:
-    with visiting(browser, shop) as page:
+def test_query_markup_is_inert(browser: Browser, shop: str, query: str) -> None:
+    with open_page(browser, shop) as page:
         page.goto("/")
         box = page.get_by_label("Search the store")
         box.fill(query)
@@ -293,8 +325,8 @@ def test_a_hostile_query_is_inert(browser: Browser, shop: str, query: str) -> No
         assert page.locator("main script, main img[src=x]").count() == 0
 
 
-def test_a_hostile_product_is_inert(browser: Browser, shop: str) -> None:
-    with visiting(browser, shop) as page:
+def test_product_markup_is_inert(browser: Browser, shop: str) -> None:
+    with open_page(browser, shop) as page:
         page.goto(PAGES["markup"])
         assert page.get_by_role("heading", level=1).inner_text().startswith("<script>")
         assert page.locator("main script, main img[src=x]").count() == 0

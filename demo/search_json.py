@@ -1,11 +1,11 @@
-"""Page: the answers of the JSON interface, /api/search. Pure: plain JSON types, no Flask."""
+"""Page: the JSON response of /api/search. Pure: plain JSON types, no Flask."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from demo.request import PageRequest
+from demo.page_request import PageRequest
 from qtr_rerank.records import Facets, FacetValue, Product, Ranked, SearchResult
 
 
@@ -16,7 +16,7 @@ def result_json(
     products: Mapping[str, Product],
     facets: Facets,
 ) -> dict[str, Any]:
-    """The answer of the JSON interface to one request; `hits` are those of its page."""
+    """The response to one request; `hits` are those of the requested page."""
     return {
         "query": result.query,
         "total": result.candidates,
@@ -33,7 +33,7 @@ def result_json(
 
 
 def hit_json(hit: Ranked, product: Product) -> dict[str, Any]:
-    """One hit of the JSON interface."""
+    """One hit with its product's main fields."""
     return {
         "id": hit.id,
         "title": product.title,
@@ -46,14 +46,15 @@ def hit_json(hit: Ranked, product: Product) -> dict[str, Any]:
         "first_rank": hit.first_rank,
         "first_score": hit.first_score,
         "stage": hit.stage,
+        "explain": dict(hit.explain),
     }
 
 
 def facets_json(facets: Facets) -> dict[str, Any]:
-    """The facets of the JSON interface."""
+    """Facet values with their counts, and the range of prices."""
 
-    def values(found: Sequence[FacetValue]) -> list[dict[str, Any]]:
-        return [{"value": v.value, "count": v.count, "selected": v.selected} for v in found]
+    def values(counted: Sequence[FacetValue]) -> list[dict[str, Any]]:
+        return [{"value": v.value, "count": v.count, "selected": v.selected} for v in counted]
 
     return {
         "brand": values(facets.brands),

@@ -1,4 +1,4 @@
-"""Page: the shop window: departments, and searches for a newcomer to try. Pure: no I/O."""
+"""Page: the home page's departments and suggested searches. Pure: no I/O."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from qtr_rerank.records import FacetValue, Product
 
 @dataclass(frozen=True, slots=True)
 class Department:
-    """A part of the shop: the categories in it, and a product that stands in its window."""
+    """Some of the catalog's categories, with the product whose picture the home page shows."""
 
     name: str
     categories: tuple[str, ...]
@@ -20,13 +20,13 @@ class Department:
 
 @dataclass(frozen=True, slots=True)
 class Suggestion:
-    """A search to try, and in two or three words what is hard about it."""
+    """A search to try, and in a few words what makes it hard."""
 
     query: str
     kind: str = ""
 
 
-# One of each hard kind of the sample shop's judged queries.
+# One for each hard kind of the sample shop's judged queries.
 SAMPLE_SUGGESTIONS = (
     Suggestion("headfones", "misspelt"),
     Suggestion("2000 ml kettle", "another unit than the label’s"),
@@ -42,29 +42,30 @@ SAMPLE_SUGGESTIONS = (
 _SAMPLE_DEPARTMENTS = ("Audio", "Kitchen", "Grocery & Drinks", "Phones & Accessories", "Shoes")
 
 
-def departments(windows: Iterable[tuple[FacetValue, Product]]) -> tuple[Department, ...]:
-    """Categories, each with a product of it, as departments, the largest first.
+def departments(categories: Iterable[tuple[FacetValue, Product]]) -> tuple[Department, ...]:
+    """Departments, largest first, from categories that each come with one of their products.
 
-    Products name their department in their extra fields; where none does, a category is one.
+    A product names its department in its extra fields. Without that field, a category is a
+    department of its own.
     """
-    grouped: dict[str, list[tuple[FacetValue, Product]]] = {}
-    for category, product in windows:
+    by_name: dict[str, list[tuple[FacetValue, Product]]] = {}
+    for category, product in categories:
         name = str(product.extra.get("department") or category.value)
-        grouped.setdefault(name, []).append((category, product))
-    found = [
+        by_name.setdefault(name, []).append((category, product))
+    grouped = [
         Department(
             name,
             categories=tuple(category.value for category, _ in members),
             count=sum(category.count for category, _ in members),
             product_id=members[0][1].id,
         )
-        for name, members in grouped.items()
+        for name, members in by_name.items()
     ]
-    return tuple(sorted(found, key=lambda department: -department.count))
+    return tuple(sorted(grouped, key=lambda department: -department.count))
 
 
 def suggestions(departments: Sequence[Department], brands: Sequence[str]) -> tuple[Suggestion, ...]:
-    """Searches to try: the sample shop's hard ones where its departments are, else brands."""
+    """Searches to try: the sample shop's hard queries if this is that shop, else brands."""
     names = {department.name for department in departments}
     if names.issuperset(_SAMPLE_DEPARTMENTS):
         return SAMPLE_SUGGESTIONS
