@@ -129,7 +129,7 @@ def _fill(
 
     loaded = 0
     failed: list[FailedProduct] = []
-    # Rows by id of the products sent and not answered yet: at most one chunk.
+    # Rows by id of the products sent, without a response yet: at most one chunk.
     sent: dict[str, list[int]] = {}
     results = streaming_bulk(
         client,

@@ -1,10 +1,10 @@
-"""Onnx: an artifact is a model folder that describes and checks itself.
+"""Runtime: an artifact is a model folder with its configuration and checksums.
 
-config.json      name, kind, vocabulary, text limits, calibration, the settings that made it
+config.json      name, kind, vocabulary, text limits, calibration, training settings
 title.onnx       title token ids -> title features (what an index stores)
 query.onnx       query token ids -> query features
 score.onnx       query features x title features -> logits
-weights.bin      the large tensors of the three graphs, shared ones once
+weights.bin      the large tensors of the three graphs; shared tensors are stored once
 tokenizer.json   the vocabulary (WordPiece; triletters.txt or ngrams.txt for the others)
 README.md        the model card
 SHA256SUMS       checksums of all of these, as `sha256sum -c` reads them
@@ -42,14 +42,15 @@ class Calibration:
     def __post_init__(self) -> None:
         if not self.scale > 0:
             raise ArtifactError(
-                f"calibration scale is {self.scale}; expected above 0, or it would turn the order"
+                f"calibration scale is {self.scale}; expected above 0, else the order reverses"
             )
 
 
 @dataclass(frozen=True, slots=True)
 class ArtifactConfig:
-    """What `config.json` holds. `reads` is the template of what is read of a product; `training`
-    is kept for the reader, nothing computes with it.
+    """The content of `config.json`.
+
+    `reads` is the template of a product's text. `training` is documentation: no code reads it.
     """
 
     name: str
@@ -96,9 +97,8 @@ class Artifact:
     def load(cls, name_or_folder: str | Path, models_dir: Path | None = None) -> Artifact:
         """Find by name or folder, and verify every checksum.
 
-        A name is looked up in `models_dir` (default: QTR_MODELS_DIR), then among the artifacts in
-        the package. Raises ArtifactError where it is unknown, incomplete, altered, or of another
-        schema.
+        A name is looked up in `models_dir` (default: QTR_MODELS_DIR), then in the package. Raises
+        ArtifactError if the model is unknown, incomplete, altered, or of another schema.
         """
         folder = _find(name_or_folder, models_dir or Settings.from_environment().models_dir)
         sums = _read_sums(folder)
@@ -118,7 +118,7 @@ class Artifact:
 
     @classmethod
     def seal(cls, folder: Path, config: ArtifactConfig) -> Artifact:
-        """Write config and checksums into a folder that holds all the rest, and load it."""
+        """Write config and checksums into a folder with all other files, and load it."""
         (folder / _CONFIG).write_text(
             json.dumps(asdict(config), indent=2, sort_keys=True) + "\n", encoding="utf-8"
         )
@@ -129,15 +129,13 @@ class Artifact:
 
 
 def shipped_names(models_dir: Path | None = None) -> list[str]:
-    """The names that `Artifact.load` knows: those in the package and in `models_dir`."""
+    """The names of the models in the package and in `models_dir`."""
     folders = [folder for folder in (SHIPPED, models_dir) if folder is not None]
-    return sorted(
-        {found.name for folder in folders for found in _subfolders(folder)},
-    )
+    return sorted({found.name for folder in folders for found in _subfolders(folder)})
 
 
 def names_in(folder: Path) -> list[str]:
-    """The names of the models that `folder` holds, each in a subfolder of its name."""
+    """The names of the models in `folder`, each in a subfolder of its name."""
     return sorted(found.name for found in _subfolders(folder))
 
 
@@ -149,7 +147,7 @@ def _subfolders(folder: Path) -> list[Path]:
 
 def _find(name_or_folder: str | Path, models_dir: Path | None) -> Path:
     for folder in (models_dir, SHIPPED):
-        # A name is one word; anything with a separator is a path.
+        # Anything with a path separator is a path, not a name.
         if folder is not None and Path(name_or_folder).name == str(name_or_folder):
             found = folder / name_or_folder
             if (found / _CONFIG).is_file():

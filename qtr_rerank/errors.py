@@ -1,11 +1,11 @@
-"""The errors of the project: each message names the value, what was expected, and the remedy.
+"""The exceptions of qtr_rerank. Each message names the value, what was expected, and the remedy.
 
-The library raises; the command line, the server and the page translate.
+The library raises them; command line, server and demo turn them into exit codes and responses.
 """
 
 
 class QtrError(Exception):
-    """Any fault that qtr_rerank explains itself. `str(error)` is fit to show to a user."""
+    """Base class. `str(error)` can be shown to a user."""
 
 
 class DataError(QtrError):
@@ -33,7 +33,7 @@ class EngineUnavailableError(QtrError):
 
 
 class ScoringError(QtrError):
-    """A model failed at work: out of memory, or given features that are not its own."""
+    """A model failed while scoring: out of memory, or features of another model."""
 
 
 class MissingExtraError(QtrError):
@@ -50,4 +50,4 @@ class MissingExtraError(QtrError):
 
 
 class TrainingError(QtrError):
-    """Training, distillation or export cannot go on (no data, diverged, parity not met)."""
+    """Training, distillation or export cannot continue (no data, diverged, parity not met)."""

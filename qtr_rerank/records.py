@@ -89,7 +89,7 @@ class Filters:
 class Candidate:
     """A product fetched by retrieval, before any reranking.
 
-    `score` and `rank` (from 1) are those of the list it stands in: one retriever's own, or the
+    `score` and `rank` (from 1) are those of its list: one retriever's own, or the
     fused one's. `sources` holds the rank that each retriever gave it ("lexical", "dense").
     """
 
@@ -103,7 +103,7 @@ class Candidate:
 class Ranked:
     """One reranked document.
 
-    `score` lies in 0..1 and never rises from a rank to the next. It is the probability of
+    `score` is in 0..1 and never rises from a rank to the next. It is the probability of
     relevance (calibrated on held-out pairs) after everything else that counts: the prior of the
     first order, a blend with other signals. A document that no model scored keeps its first score
     (0 where there is none), capped by the score above it.
@@ -115,8 +115,8 @@ class Ranked:
 
     `logit` is what the documents of one stage were sorted on: the model's, less the prior; 0.0
     where no model scored. `stage` names the model that decided this rank, or is "retrieve".
-    `first_rank` (from 1) and `first_score` are those of the list that came in. `index` is the
-    place (from 0) in the list that was given, `document` what was given there.
+    `first_rank` (from 1) and `first_score` are those of the first order. `index` is the position
+    (from 0) in the given list, `document` the object at that position.
     """
 
     id: str
@@ -152,11 +152,11 @@ class Facets:
 
 @dataclass(frozen=True, slots=True)
 class SearchResult:
-    """The answer to one request.
+    """The result of one search.
 
     `hits` are the best `k`, in final order; `candidates` is how many were retrieved; `times_ms`
-    maps each stage to its wall time in milliseconds. `degraded` says that time ran out: documents
-    that were scored stand first, the others behind, in the order they came in.
+    maps each stage to its wall time in milliseconds. `degraded` says that time ran out: scored
+    documents come first, the others follow in their first order.
     """
 
     query: str

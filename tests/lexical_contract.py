@@ -1,4 +1,4 @@
-"""The contract of lexical indices. Each engine's test module subclasses `LexicalContract`.
+"""The contract of lexical indexes. Each engine's test module subclasses `LexicalContract`.
 
 class TestTantivy(LexicalContract):
     @pytest.fixture
@@ -75,11 +75,11 @@ class LexicalContract:
         pytest.param("running shoe", "shoe-red", id="singular finds plural"),
         pytest.param("walking shoes", "shoe-blue", id="plural finds singular"),
         pytest.param("RUNNING SHOES", "shoe-red", id="case does not matter"),
-        pytest.param("  running\tshoes\n", "shoe-red", id="white space does not matter"),
+        pytest.param("  running\tshoes\n", "shoe-red", id="whitespace does not matter"),
         pytest.param("women running", "shoe-red", id="possessive"),
         pytest.param("dv7-1211ea", "laptop", id="part number"),
         pytest.param("DV71211EA", "laptop", id="part number without its hyphen"),
-        pytest.param("dv7 1211ea", "laptop", id="part number with a blank"),
+        pytest.param("dv7 1211ea", "laptop", id="part number with a space"),
         pytest.param("hp laptop", "laptop", id="brand and category"),
         pytest.param("hp notebook", "laptop", id="brand in a description weighs less"),
         pytest.param("nordvik", "shoe-blue", id="brand alone"),
@@ -133,7 +133,7 @@ class LexicalContract:
         "query", ["*", "kett*", "ket~5", "id:kettle", "[a TO z]", "NOT kettles_", "/k.*/"]
     )
     def test_operators_have_no_effect(self, shop: LexicalIndex, query: str) -> None:
-        # As operators, each of these would find the kettle without its word.
+        # As operators, all of these would match the kettle without the word.
         found = [hit.id for hit in shop.search(query, 10)]
         assert ("kettle" in found) == ("kettle" in query)
 
@@ -157,7 +157,7 @@ class LexicalContract:
     def test_very_long_query_is_accepted(self, shop: LexicalIndex, query: str) -> None:
         assert isinstance(shop.search(query, 10), list)
 
-    def test_long_query_is_cut(self, shop: LexicalIndex) -> None:
+    def test_long_query_is_truncated(self, shop: LexicalIndex) -> None:
         query = "kettle " + " ".join(f"word{n}" for n in range(10_000))
         assert [hit.id for hit in shop.search(query, 10)] == ["kettle"]
 
@@ -185,7 +185,7 @@ class LexicalContract:
         ids = ["b", "a", "10", "9", "Z", "ä", "a-1"]
         index = build([Product(id=id, title="same blue mug") for id in ids])
         assert [hit.id for hit in index.search("mug", 10)] == sorted(ids)
-        # Truncation within the tie is by id, too.
+        # Truncation within a tie is by id, too.
         assert [hit.id for hit in index.search("mug", 3)] == sorted(ids)[:3]
 
     FILTERED: ClassVar = [
@@ -240,7 +240,7 @@ class LexicalContract:
         assert shop.products([]) == []
 
     @pytest.mark.parametrize("unknown", ["nowhere", "", "x" * 1_000, "TEA", "tea "])
-    def test_first_unknown_id_is_named(self, shop: LexicalIndex, unknown: str) -> None:
+    def test_error_names_the_first_unknown_id(self, shop: LexicalIndex, unknown: str) -> None:
         with pytest.raises(UnknownIdError, match=f"'{unknown}'"):
             shop.products(["tea", unknown, "elsewhere"])
 

@@ -1,4 +1,4 @@
-"""A small index of the sample shop, made by the shipped models: what the search tests open."""
+"""A small index of the sample shop, built with the shipped models, for the search tests."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MODELS = ("twin", "match", "bert-bilstm", "bert2dnn")
 
 
 def small_catalog(products: int = 300) -> list[Product]:
-    """Products from all over the sample shop."""
+    """Products of all departments of the sample shop."""
     shop = sample_catalog()
     return shop[:: len(shop) // products][:products]
 

@@ -1,4 +1,4 @@
-"""Artifacts: the shipped ones, and the checks on loading one."""
+"""Artifacts: the shipped models, and the checks when loading one."""
 
 from __future__ import annotations
 

@@ -66,10 +66,10 @@ def test_ece_is_zero_where_probabilities_are_the_labels(values: list[float], bin
 
 @given(PAIRS, st.randoms())
 def test_ece_does_not_depend_on_pair_order(
-    pairs: list[tuple[float, float]], chance: np.random.Generator
+    pairs: list[tuple[float, float]], rng: np.random.Generator
 ) -> None:
     shuffled = list(pairs)
-    chance.shuffle(shuffled)
+    rng.shuffle(shuffled)
     before, after = (
         expected_calibration_error(*zip(*each, strict=True)) for each in (pairs, shuffled)
     )

@@ -1,4 +1,4 @@
-"""Dense retrieval by FAISS, against plain NumPy."""
+"""Dense retrieval by FAISS, compared with plain NumPy."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ def unit_vectors(count: int, dimension: int = 16, seed: int = 7) -> Vectors:
 
 
 def nearest(vectors: Vectors, query: Vectors, k: int, allowed: NDArray[np.bool_]) -> list[int]:
-    # Row by row: a matrix product may round equal rows differently.
+    # Row by row, because a matrix product may round equal rows differently.
     scores = (vectors.astype(np.float64) * query).sum(axis=1)
-    places = [position for position in range(len(vectors)) if allowed[position]]
-    return sorted(places, key=lambda position: (-scores[position], position))[:k]
+    positions = [position for position in range(len(vectors)) if allowed[position]]
+    return sorted(positions, key=lambda position: (-scores[position], position))[:k]
 
 
 @pytest.fixture
@@ -100,13 +100,13 @@ def test_only_allowed_products_are_found(build: Build, settings: VectorSettings)
     [(10, 0, 10), (10, 5, 0), (0, 5, 0)],
     ids=["k zero", "nothing allowed", "no products"],
 )
-def test_nothing_to_find_is_no_fault(build: Build, count: int, k: int, allowed_count: int) -> None:
+def test_no_matches_give_no_hits(build: Build, count: int, k: int, allowed_count: int) -> None:
     index = build(np.zeros((count, 16), np.float32))
     allowed = np.arange(count) < allowed_count
     assert list(index.search(unit_vectors(1)[0], k, allowed)) == []
 
 
-def test_k_may_be_above_the_catalog(build: Build) -> None:
+def test_k_may_exceed_the_catalog(build: Build) -> None:
     assert len(build(unit_vectors(10)).search(unit_vectors(1)[0], 1000)) == 10
 
 
@@ -134,29 +134,29 @@ def test_vectors_may_be_memory_mapped(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("numbers", "share"), [("float16", 0.5), ("int8", 0.25)])
-def test_fewer_bits_are_a_smaller_file(tmp_path: Path, numbers: Any, share: float) -> None:
+def test_fewer_bits_make_a_smaller_file(tmp_path: Path, numbers: Any, share: float) -> None:
     write_vectors(tmp_path / "whole", unit_vectors(1000))
     write_vectors(tmp_path / "coded", unit_vectors(1000), VectorSettings(numbers=numbers))
     assert (tmp_path / "coded").stat().st_size < (share + 0.1) * (tmp_path / "whole").stat().st_size
 
 
 def test_int8_finds_nearly_the_same_ten(tmp_path: Path) -> None:
-    """Of wide vectors, as a twin's: few near each other, and all numbers small."""
+    """With wide vectors like a twin's, which are far apart and have small components."""
     vectors, queries = unit_vectors(3000, 192), unit_vectors(50, 192, seed=8)
     for numbers in ("float32", "int8"):
         write_vectors(tmp_path / numbers, vectors, VectorSettings(numbers=numbers))
     whole, coded = FaissDense.open(tmp_path / "float32"), FaissDense.open(tmp_path / "int8")
     shared = [
         len(
-            {place for place, _ in whole.search(query, 10)}
-            & {place for place, _ in coded.search(query, 10)}
+            {position for position, _ in whole.search(query, 10)}
+            & {position for position, _ in coded.search(query, 10)}
         )
         for query in queries
     ]
     assert np.mean(shared) >= 9.7
 
 
-def test_int8_keeps_numbers_that_no_early_chunk_had(build: Build) -> None:
+def test_int8_keeps_values_outside_the_range_of_the_first_chunks(build: Build) -> None:
     vectors = np.repeat(unit_vectors(1), 50, axis=0) * 0.01
     vectors[-1] *= -100
     index = build(vectors, VectorSettings(numbers="int8", chunk=7))
@@ -200,11 +200,11 @@ def test_unusable_settings_are_refused(name: str) -> None:
 def test_flat_search_is_exact(count: int, k: int, seed: int) -> None:
     import faiss
 
-    generator = np.random.default_rng(seed)
-    # Small whole numbers: many ties, and no rounding.
-    vectors = generator.integers(-2, 3, (count, 4)).astype(np.float32)
-    query = generator.integers(-2, 3, 4).astype(np.float32)
-    allowed = generator.random(count) < 0.7
+    rng = np.random.default_rng(seed)
+    # Small integers give many ties and no rounding.
+    vectors = rng.integers(-2, 3, (count, 4)).astype(np.float32)
+    query = rng.integers(-2, 3, 4).astype(np.float32)
+    allowed = rng.random(count) < 0.7
     flat = faiss.IndexFlatIP(4)
     flat.add(vectors)
     found = [position for position, _ in FaissDense(flat).search(query, k, allowed)]

@@ -22,7 +22,7 @@ MACHINE_PATH = re.compile(r"(?<![\w./~$}-])/(?:work|home|root|Users|tmp)/\w[\w./
 DOCUMENT = re.compile(r"(?<![\w./:*{}-])\w[\w./-]*\.md\b")
 WRITTEN_BY_TESTS = {"page.md"}
 
-# What may lie at the top of the repository.
+# Files and folders allowed at the top of the repository.
 TOP = {".ci", ".dockerignore", ".github", ".gitignore", *FOLDERS, "docs", "results"}
 TOP |= {"CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "README.md", "SECURITY.md"}
 TOP |= {"Dockerfile", "Makefile", "docker-compose.yml", "pyproject.toml"}

@@ -176,7 +176,7 @@ def test_past_the_deadline_scored_documents_stand_first_and_the_others_keep_thei
 
     count = BLOCK + 3
     rising = [float(each) for each in range(count)]
-    # After stage a the last document stands first; stage b has time for one block of that order.
+    # Stage a puts the last document first; stage b has time for one block of that order.
     stages = [stage("a", rising), with_scorer(Slow("b"), rising[::-1])]
     deadline = time.perf_counter() + 0.2
     ranking = rank("q", given_order(count), stages, deadline)

@@ -1,4 +1,4 @@
-"""The library call: Reranker.rerank and rerank_ids."""
+"""Reranker: rerank, rerank_ids, rerank_many, arerank, logits."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def reranker(request: pytest.FixtureRequest) -> Reranker:
     return Reranker.load(request.param)
 
 
-def test_what_was_asked_for_comes_before_what_was_not(reranker: Reranker) -> None:
+def test_relevant_titles_rank_first(reranker: Reranker) -> None:
     ranked = reranker.rerank("garden hose", TITLES)
     assert ranked[0].document == "Garden hose 20 m"
     assert [hit.rank for hit in ranked] == [1, 2, 3, 4]
@@ -79,7 +79,7 @@ def test_the_batch_never_changes_a_logit(
     ]
     np.testing.assert_array_equal(np.concatenate(parts), whole)
     order = data.draw(st.permutations(range(len(titles))))
-    shuffled = reranker.logits(query, [titles[place] for place in order])
+    shuffled = reranker.logits(query, [titles[row] for row in order])
     np.testing.assert_array_equal(shuffled, whole[list(order)])
 
 
@@ -100,13 +100,13 @@ def test_equal_titles_tie_and_keep_the_given_order(
         assert [hit.index for hit in hits] == sorted(hit.index for hit in hits)
 
 
-def test_top_k_is_the_head_of_the_whole(reranker: Reranker) -> None:
+def test_top_k_truncates_the_same_order(reranker: Reranker) -> None:
     whole = reranker.rerank("phone case", TITLES)
     assert reranker.rerank("phone case", TITLES, top_k=2) == whole[:2]
     assert reranker.rerank("phone case", TITLES, top_k=0) == []
 
 
-def test_documents_of_every_form_come_back_unchanged(reranker: Reranker) -> None:
+def test_documents_of_every_type_are_returned_unchanged(reranker: Reranker) -> None:
     product = Product(id="p1", title="Phone case", brand="Kestrel")
     documents: list[Any] = [product, {"id": 7, "title": "Garden hose", "stock": [1]}, "Mug"]
     before = copy.deepcopy(documents)
@@ -116,7 +116,7 @@ def test_documents_of_every_form_come_back_unchanged(reranker: Reranker) -> None
     assert all(hit.document is documents[hit.index] for hit in ranked)
 
 
-def test_results_are_plain_python_and_go_into_json(reranker: Reranker) -> None:
+def test_results_can_be_written_as_json(reranker: Reranker) -> None:
     ranked = reranker.rerank("phone case", TITLES)
     assert json.loads(json.dumps([asdict(hit) for hit in ranked]))[0]["rank"] == 1
 
@@ -125,14 +125,14 @@ def test_results_are_plain_python_and_go_into_json(reranker: Reranker) -> None:
     ("document", "message"),
     [(None, "document 1 is 'None'"), ({"name": "x"}, "document 1"), ({"title": [3]}, "document 1")],
 )
-def test_a_document_without_a_title_is_named(
+def test_an_error_names_a_document_without_a_title(
     reranker: Reranker, document: Any, message: str
 ) -> None:
     with pytest.raises(DataError, match=message):
         reranker.rerank("phone", ["ok", document])
 
 
-def test_documents_may_come_one_by_one_and_with_numbers(reranker: Reranker) -> None:
+def test_documents_may_be_a_generator_and_titles_numbers(reranker: Reranker) -> None:
     ranked = reranker.rerank("phone", (title for title in TITLES))
     assert [hit.document for hit in ranked] == [
         hit.document for hit in reranker.rerank("phone", TITLES)
@@ -154,12 +154,12 @@ def test_documents_may_come_one_by_one_and_with_numbers(reranker: Reranker) -> N
         ({"timeout_ms": "x"}, "timeout_ms is 'x'; expected 0 or more"),
     ],
 )
-def test_what_cannot_be_reranked_is_named(given: dict[str, Any], message: str) -> None:
+def test_invalid_arguments_are_explained(given: dict[str, Any], message: str) -> None:
     with pytest.raises(QtrError, match=message):
         MATCH.rerank(**({"query": "phone", "documents": TITLES} | given))
 
 
-def test_ids_are_texts(tmp_path: Path) -> None:
+def test_ids_must_be_strings(tmp_path: Path) -> None:
     build_small_index(tmp_path / "index", [Product(id="1", title="mug")], ["twin", "match"])
     indexed = Reranker.load("match", index=tmp_path / "index")
     assert [hit.id for hit in indexed.rerank_ids("mug", (one for one in ["1"]))] == ["1"]
@@ -169,21 +169,21 @@ def test_ids_are_texts(tmp_path: Path) -> None:
         indexed.rerank_ids("mug", "1")
 
 
-def test_a_query_without_words_keeps_the_order_given(reranker: Reranker) -> None:
+def test_an_empty_query_keeps_the_given_order(reranker: Reranker) -> None:
     ranked = reranker.rerank(" ", TITLES, prior=1.0)
     assert [hit.document for hit in ranked] == TITLES
     logits = reranker.logits("", TITLES)
     assert logits.tolist() == [0.0] * len(TITLES)
 
 
-def test_what_was_not_scored_keeps_its_order_beside_a_blend() -> None:
+def test_unscored_documents_keep_their_order_with_a_blend() -> None:
     documents = [{"text": str(number), "sold": number} for number in range(5)]
     ranked = MATCH.rerank("phone", documents, blend={"sold": 0.5}, timeout_ms=0)
     assert [hit.index for hit in ranked] == [0, 1, 2, 3, 4]
 
 
-def test_time_counts_from_the_call_also_where_threads_are_busy() -> None:
-    async def ask() -> list[Ranked]:
+def test_timeout_starts_at_the_call_even_if_threads_are_busy() -> None:
+    async def rerank_behind_a_busy_thread() -> list[Ranked]:
         loop = asyncio.get_running_loop()
         loop.set_default_executor(ThreadPoolExecutor(1))
         busy = loop.run_in_executor(None, time.sleep, 0.2)
@@ -191,9 +191,9 @@ def test_time_counts_from_the_call_also_where_threads_are_busy() -> None:
         await busy
         return ranked
 
-    # In a thread of its own: the browser's tests leave a loop in this one.
+    # In a new thread, because the browser tests leave a running event loop in this one.
     with ThreadPoolExecutor(1) as pool:
-        ranked = pool.submit(lambda: asyncio.run(ask())).result()
+        ranked = pool.submit(lambda: asyncio.run(rerank_behind_a_busy_thread())).result()
     assert {hit.stage for hit in ranked} == {"retrieve"}
 
 
@@ -202,24 +202,24 @@ def test_a_negative_top_k_is_refused(reranker: Reranker) -> None:
         reranker.rerank("phone", TITLES, top_k=-1)
 
 
-def test_an_unknown_model_lists_the_known_ones() -> None:
+def test_an_error_about_an_unknown_model_lists_the_known_ones() -> None:
     with pytest.raises(ArtifactError, match="bert-bilstm"):
         Reranker.load("bert3")
 
 
-def test_ids_score_as_their_titles_do(reranker: Reranker, tmp_path: Path) -> None:
-    products = [Product(id=f"p{place}", title=title) for place, title in enumerate(TITLES)]
+def test_ids_score_like_their_titles(reranker: Reranker, tmp_path: Path) -> None:
+    products = [Product(id=f"p{row}", title=title) for row, title in enumerate(TITLES)]
     build_small_index(tmp_path / "index", products)
     indexed = Reranker.load(reranker.name, index=tmp_path / "index")
     by_id = indexed.rerank_ids("phone case", ["p3", "p0", "p2", "p1"])
-    by_title = reranker.rerank("phone case", [TITLES[place] for place in (3, 0, 2, 1)])
+    by_title = reranker.rerank("phone case", [TITLES[row] for row in (3, 0, 2, 1)])
     assert [hit.index for hit in by_id] == [hit.index for hit in by_title]
     assert [hit.logit for hit in by_id] == pytest.approx([hit.logit for hit in by_title], abs=2e-3)
     with pytest.raises(UnknownIdError, match="p9"):
         indexed.rerank_ids("phone case", ["p0", "p9"])
 
 
-def test_ids_without_an_index_say_how_to_get_one(reranker: Reranker) -> None:
+def test_ids_without_an_index_are_refused(reranker: Reranker) -> None:
     with pytest.raises(CatalogIndexError, match="index=FOLDER"):
         reranker.rerank_ids("phone", ["p1"])
 
@@ -251,21 +251,21 @@ def test_a_blend_is_the_weighted_mean_of_probability_and_signal() -> None:
         {"title": "Phone case", "bm25": 10.0},
         {"title": "Garden hose", "bm25": 30.0},
         Product(id="p", title="Mug", extra={"bm25": 20}),
-        {"title": "Phone charger"},  # without the signal: as the lowest
+        {"title": "Phone charger"},  # no signal counts as the lowest
     ]
     alone = {hit.index: hit.score for hit in MATCH.rerank("phone case", documents)}
     mixed = {
         hit.index: hit.score for hit in MATCH.rerank("phone case", documents, blend={"bm25": 0.25})
     }
-    for place, signal in enumerate([0.0, 1.0, 0.5, 0.0]):
-        assert mixed[place] == pytest.approx(0.75 * alone[place] + 0.25 * signal)
+    for index, signal in enumerate([0.0, 1.0, 0.5, 0.0]):
+        assert mixed[index] == pytest.approx(0.75 * alone[index] + 0.25 * signal)
     by_signal = MATCH.rerank("phone case", documents, blend={"bm25": 1.0})
     assert [hit.index for hit in by_signal][:2] == [1, 2]
-    # Where the blend ties, the model's logit decides.
+    # Ties of the blend are ordered by logit.
     assert [hit.index for hit in by_signal][2:] == [0, 3]
 
 
-def test_a_blend_of_equals_keeps_the_given_order() -> None:
+def test_blended_ties_keep_the_given_order() -> None:
     documents = [{"title": "same title", "bm25": 4.0}] * 5
     ranked = MATCH.rerank("mouse", documents, blend={"bm25": 0.5})
     assert [hit.index for hit in ranked] == [0, 1, 2, 3, 4]
@@ -283,7 +283,7 @@ def test_a_blend_of_equals_keeps_the_given_order() -> None:
         ({"nan": 0.5}, "document 0 has 'nan' nan; expected a finite number"),
     ],
 )
-def test_a_blend_that_cannot_be_met_is_explained(blend: dict[str, float], message: str) -> None:
+def test_an_invalid_blend_is_explained(blend: dict[str, float], message: str) -> None:
     documents = [
         {"title": "Mug", "bm25": 1.0, "word": "x", "nan": float("nan"), "huge": 10**400},
         {"title": "Cup", "bm25": 1.0},
@@ -292,7 +292,7 @@ def test_a_blend_that_cannot_be_met_is_explained(blend: dict[str, float], messag
         MATCH.rerank("mug", documents, blend=blend)
 
 
-def test_a_least_score_leaves_the_others_out() -> None:
+def test_min_score_drops_lower_hits() -> None:
     whole = MATCH.rerank("phone case", TITLES)
     least = whole[1].score
     kept = MATCH.rerank("phone case", TITLES, min_score=least)
@@ -300,7 +300,7 @@ def test_a_least_score_leaves_the_others_out() -> None:
     assert MATCH.rerank("phone case", TITLES, min_score=1.0) == []
 
 
-def test_past_its_time_the_order_given_is_kept_and_said_to_be(reranker: Reranker) -> None:
+def test_after_a_timeout_the_given_order_is_kept_and_flagged(reranker: Reranker) -> None:
     ranked = reranker.rerank("phone case", TITLES, timeout_ms=0, min_score=0.9)
     assert [hit.index for hit in ranked] == [0, 1, 2, 3]
     assert {hit.stage for hit in ranked} == {"retrieve"}
@@ -313,20 +313,20 @@ def test_past_its_time_the_order_given_is_kept_and_said_to_be(reranker: Reranker
 @pytest.mark.parametrize(
     "settings", [{"timeout_ms": -1}, {"timeout_ms": float("nan")}, {"min_score": 1.5}]
 )
-def test_settings_without_meaning_are_refused(settings: dict[str, Any]) -> None:
+def test_out_of_range_settings_are_refused(settings: dict[str, Any]) -> None:
     with pytest.raises(SettingsError):
         MATCH.rerank("mug", ["Mug"], **settings)
 
 
-def test_many_requests_are_answered_in_order_with_progress() -> None:
+def test_rerank_many_keeps_the_order_and_reports_progress() -> None:
     requests = [("phone case", TITLES), ("garden hose", TITLES[::-1]), ("mug", [])]
     done: list[int] = []
-    answers = MATCH.rerank_many(iter(requests), top_k=2, progress=done.append)
-    assert answers == [MATCH.rerank(query, titles, top_k=2) for query, titles in requests]
+    results = MATCH.rerank_many(iter(requests), top_k=2, progress=done.append)
+    assert results == [MATCH.rerank(query, titles, top_k=2) for query, titles in requests]
     assert done == [1, 2, 3]
 
 
-def test_the_event_loop_goes_on_while_documents_are_scored() -> None:
+def test_arerank_does_not_block_the_event_loop() -> None:
     async def both() -> tuple[list[Ranked], int]:
         turns = 0
         task = asyncio.create_task(MATCH.arerank("phone case", TITLES * 500, top_k=2))
@@ -335,7 +335,7 @@ def test_the_event_loop_goes_on_while_documents_are_scored() -> None:
             await asyncio.sleep(0)
         return await task, turns
 
-    # In a thread of its own: the browser's tests leave a loop in this one.
+    # In a new thread, because the browser tests leave a running event loop in this one.
     with ThreadPoolExecutor(1) as pool:
         ranked, turns = pool.submit(lambda: asyncio.run(both())).result()
     assert ranked == MATCH.rerank("phone case", TITLES * 500, top_k=2)
@@ -362,8 +362,8 @@ def test_stored_and_new_titles_are_scored_together(reranker: Reranker, tmp_path:
     np.testing.assert_array_equal(logits, expected)
 
 
-def test_a_model_that_fails_is_named_or_leaves_the_order_given(tmp_path: Path) -> None:
-    # Another model's features under this one's name: the graph refuses them.
+def test_a_failing_model_is_named_or_with_fail_open_skipped(tmp_path: Path) -> None:
+    # Features of another shape, which the graph refuses.
     build_small_index(tmp_path / "index", [Product(id="p", title="Mug")], ["twin", "bert2dnn"])
     features = tmp_path / "index" / "store" / "features"
     for stored in (features / "bert2dnn").glob("*.npy"):
@@ -375,14 +375,14 @@ def test_a_model_that_fails_is_named_or_leaves_the_order_given(tmp_path: Path) -
     assert [(hit.id, hit.stage, hit.score) for hit in ranked] == [("p", "retrieve", 0.0)] * 2
 
 
-def test_a_prior_has_the_given_order_count() -> None:
+def test_a_prior_favours_the_given_order() -> None:
     ranked = {hit.index: hit for hit in MATCH.rerank("phone case", TITLES)}
     with_prior = MATCH.rerank("phone case", TITLES, prior=2.0)
     for hit in with_prior:
         penalty = 2.0 * np.log((hit.index + 11) / 11)
         assert hit.logit == pytest.approx(ranked[hit.index].logit - penalty, abs=1e-5)
     assert all(a.score >= b.score for a, b in pairwise(with_prior))
-    # So large a prior leaves the order as it was.
+    # A huge prior keeps the given order.
     assert [hit.index for hit in MATCH.rerank("mug", TITLES, prior=1e4)] == [0, 1, 2, 3]
     with pytest.raises(SettingsError, match="prior is -1"):
         MATCH.rerank("mug", TITLES, prior=-1)

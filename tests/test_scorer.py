@@ -1,4 +1,4 @@
-"""The shipped students in real ONNX sessions."""
+"""Scorer: the shipped students in real ONNX sessions."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TITLES = [
     "日本語 タイトル ☕",
     "word " * 500,
 ]
-# Title features are in half precision, and batches may be summed in another order.
+# Title features have half precision, and batches may be summed in another order.
 TOLERANCE = 2e-3
 
 
@@ -42,7 +42,7 @@ def test_a_batch_scores_like_single_titles(scorer: Scorer) -> None:
 @given(order=st.permutations(range(len(TITLES))))
 def test_the_order_of_a_batch_does_not_change_scores(scorer: Scorer, order: list[int]) -> None:
     expected = scorer.score_texts("wireless mouse", TITLES)
-    shuffled = scorer.score_texts("wireless mouse", [TITLES[position] for position in order])
+    shuffled = scorer.score_texts("wireless mouse", [TITLES[row] for row in order])
     np.testing.assert_allclose(shuffled, expected[order], atol=TOLERANCE)
 
 

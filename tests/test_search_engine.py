@@ -1,4 +1,4 @@
-"""The search engine over a real index with the shipped models."""
+"""SearchEngine on a real index with the shipped models."""
 
 from __future__ import annotations
 
@@ -61,13 +61,13 @@ def edit_manifest(folder: Path, **changes: object) -> None:
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
 
 
-def test_an_open_engine_says_what_it_is(engine: SearchEngine) -> None:
+def test_an_open_engine_reports_its_size_and_kind(engine: SearchEngine) -> None:
     assert len(engine) == len(PRODUCTS)
     assert engine.engine == "embedded"
 
 
 @pytest.mark.parametrize("query", QUERIES)
-def test_a_search_reranks_what_was_retrieved(engine: SearchEngine, query: str) -> None:
+def test_a_search_reranks_the_retrieved_candidates(engine: SearchEngine, query: str) -> None:
     retrieved = engine.retrieve(query, candidates=100).candidates()
     result = engine.search(query, 100, candidates=100)
     assert result.query == query
@@ -90,7 +90,7 @@ def test_a_search_reranks_what_was_retrieved(engine: SearchEngine, query: str) -
     assert all(0 <= hit.score <= 1 for hit in result.hits)
 
 
-def test_every_step_has_its_time(engine: SearchEngine) -> None:
+def test_every_step_is_timed(engine: SearchEngine) -> None:
     times = engine.search("mug").times_ms
     assert list(times) == [
         "lexical",
@@ -127,7 +127,7 @@ def test_an_exact_title_is_found(engine: SearchEngine) -> None:
         assert product.title in [BY_ID[hit.id].title for hit in found.hits]
 
 
-def test_stored_titles_score_as_the_reranker_does(engine: SearchEngine, folder: Path) -> None:
+def test_a_search_scores_like_the_reranker(engine: SearchEngine, folder: Path) -> None:
     result = engine.search("usb c cable", 20)
     ids = [hit.id for hit in result.hits]
     for index in (folder, None):
@@ -143,7 +143,7 @@ def test_stored_titles_score_as_the_reranker_does(engine: SearchEngine, folder: 
         )
 
 
-def test_both_orders_come_from_one_retrieval(engine: SearchEngine) -> None:
+def test_one_retrieval_gives_both_orders(engine: SearchEngine) -> None:
     retrieval = engine.retrieve("blue running shoes")
     for found, stage in ((retrieval.first(15), "retrieve"), (retrieval.reranked(15), "rerank")):
         alone = engine.search("blue running shoes", 15, stage=stage)
@@ -182,12 +182,14 @@ def test_a_blank_query_finds_nothing(engine: SearchEngine, query: str) -> None:
 @pytest.mark.parametrize(
     "query", ["zxqwv", "!?", "\x00", "'); DROP TABLE", "x" * 20_000, "🫖", "\ud800"]
 )
-def test_odd_queries_are_no_fault(engine: SearchEngine, query: str) -> None:
+def test_odd_queries_are_accepted(engine: SearchEngine, query: str) -> None:
     assert len(engine.search(query, 3).hits) <= 3
 
 
 @pytest.mark.parametrize(("k", "candidates", "count"), [(0, 10, 0), (50, 10, 10), (5, 0, 0)])
-def test_sizes(engine: SearchEngine, k: int, candidates: int, count: int) -> None:
+def test_k_and_candidates_limit_the_hits(
+    engine: SearchEngine, k: int, candidates: int, count: int
+) -> None:
     assert len(engine.search("mug", k, candidates=candidates).hits) == count
 
 
@@ -196,7 +198,7 @@ def test_an_unknown_stage_is_refused(engine: SearchEngine) -> None:
         engine.search("mug", stage="teacher")
 
 
-def test_a_deadline_gives_the_order_so_far(engine: SearchEngine) -> None:
+def test_after_a_deadline_the_retrieved_order_is_kept(engine: SearchEngine) -> None:
     late = engine.search("mug", 10, deadline_ms=0)
     assert late.degraded
     first = engine.search("mug", 10, stage="retrieve")
@@ -230,13 +232,13 @@ FILTERS = [
 def test_filters_hold_for_every_candidate(engine: SearchEngine, filters: Filters) -> None:
     found = engine.retrieve(PRODUCTS[0].title, filters)
     expected = {product.id for product in PRODUCTS if passes(product, filters)}
-    # Dense retrieval brings all that passes, in a catalog this small.
+    # In so small a catalog, dense retrieval finds every product that passes.
     assert {candidate.id for candidate in found} == expected
 
 
 @pytest.mark.parametrize("filters", FILTERS)
 @pytest.mark.parametrize("query", ["", "running shoes"])
-def test_facets_count_what_other_fields_leave(
+def test_facets_ignore_their_own_selection(
     engine: SearchEngine, query: str, filters: Filters
 ) -> None:
     facets = engine.facets(query, filters)
@@ -262,9 +264,9 @@ def test_facets_count_what_other_fields_leave(
     assert facets.price_max == (max(prices) if prices else None)
 
 
-def test_products_come_in_the_order_asked(engine: SearchEngine) -> None:
-    asked = [PRODUCTS[9], PRODUCTS[2]]
-    assert engine.products([product.id for product in asked]) == asked
+def test_products_are_in_the_order_of_the_ids(engine: SearchEngine) -> None:
+    wanted = [PRODUCTS[9], PRODUCTS[2]]
+    assert engine.products([product.id for product in wanted]) == wanted
     with pytest.raises(UnknownIdError, match="nowhere"):
         engine.products(["nowhere"])
 
@@ -300,13 +302,13 @@ def test_another_model_than_the_indexed_one_is_refused(changed: Path) -> None:
         SearchEngine.open(changed, cascade=CASCADE)
 
 
-def test_a_model_the_index_was_not_made_for_is_refused(changed: Path) -> None:
+def test_a_model_without_features_in_the_index_is_refused(changed: Path) -> None:
     edit_manifest(changed, models={"twin": Scorer.load("twin").fingerprint})
     with pytest.raises(CatalogIndexError, match="made for models twin, not 'bert2dnn'"):
         SearchEngine.open(changed, cascade=CASCADE)
 
 
-def test_a_model_that_is_not_installed_is_named(changed: Path) -> None:
+def test_an_error_names_a_model_that_is_not_installed(changed: Path) -> None:
     models = json.loads((changed / "index.json").read_text())["models"]
     edit_manifest(changed, models=models | {"no-such-model": "0"})
     with pytest.raises(ArtifactError, match="no-such-model"):
@@ -342,7 +344,7 @@ def test_an_incomplete_index_is_refused(changed: Path, lost: str, message: str) 
         ({"unknown": 1}, "is damaged"),
     ],
 )
-def test_a_manifest_of_another_kind_is_refused(
+def test_an_unusable_manifest_is_refused(
     changed: Path, changes: dict[str, object], message: str
 ) -> None:
     edit_manifest(changed, **changes)
@@ -357,18 +359,18 @@ def test_a_broken_manifest_is_refused(changed: Path, content: str) -> None:
         SearchEngine.open(changed)
 
 
-def test_closing_twice_is_no_fault(folder: Path) -> None:
+def test_close_may_be_called_twice(folder: Path) -> None:
     engine = SearchEngine.open(folder, cascade=CASCADE)
     engine.close()
     engine.close()
 
 
-def test_an_engine_that_is_down_is_an_error_of_the_request(
+def test_an_engine_that_is_down_fails_the_request(
     changed: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
-        # Bound, not listening: nothing answers there, and nothing else can take the port.
+        # Bound but not listening: connections fail, and no other process can take the port.
         monkeypatch.setenv("OPENSEARCH_URL", f"http://127.0.0.1:{taken.getsockname()[1]}")
         edit_manifest(changed, engine="opensearch", alias="shop")
         with SearchEngine.open(changed, cascade=CASCADE) as engine:
@@ -383,10 +385,10 @@ def test_an_engine_that_is_down_is_an_error_of_the_request(
 
 
 @pytest.mark.opensearch
-def test_opensearch_in_place_of_the_embedded_engine(
+def test_opensearch_replaces_the_embedded_engine(
     opensearch_settings: OpenSearchSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # The index knows where its products are.
+    # The index stores OpenSearch's address.
     monkeypatch.delenv("OPENSEARCH_URL", raising=False)
     refused = Product(id="x" * 600, title="a mug whose id is too long for OpenSearch")
     products = [*PRODUCTS[:100], refused, *PRODUCTS[100:150]]
@@ -415,7 +417,7 @@ def test_opensearch_in_place_of_the_embedded_engine(
         assert {BY_ID[hit.id].brand for hit in filtered} == {PRODUCTS[7].brand}
 
 
-class Counted:
+class CountingIndex:
     """A real index that counts its retrievals."""
 
     def __init__(self, index: Any, method: str) -> None:
@@ -436,8 +438,8 @@ class Counted:
 @pytest.mark.parametrize("filters", FILTERS)
 def test_a_page_retrieves_once_and_with_filters_twice(folder: Path, filters: Filters) -> None:
     with SearchEngine.open(folder) as engine:
-        lexical = Counted(engine._lexical(), "matches")
-        dense = Counted(engine._dense(), "search")
+        lexical = CountingIndex(engine._lexical(), "matches")
+        dense = CountingIndex(engine._dense(), "search")
         engine._connected, engine._connected_dense = lexical, dense
         retrieval = engine.retrieve("blue running shoes", filters)
         first, best, facets = retrieval.first(24), retrieval.reranked(24), retrieval.facets()
@@ -447,7 +449,7 @@ def test_a_page_retrieves_once_and_with_filters_twice(folder: Path, filters: Fil
 
 
 def test_a_narrow_filter_does_not_starve_the_facets(folder: Path) -> None:
-    # More products carry the category than are retrieved; the brand is rare among them.
+    # The category has more products than are retrieved, and few of them have the brand.
     filters = Filters(brands=(BRAND,), categories=(CATEGORY,))
     with SearchEngine.open(folder) as engine:
         retrieval = engine.retrieve(CATEGORY, filters, candidates=20)

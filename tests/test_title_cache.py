@@ -1,4 +1,4 @@
-"""Features of the titles read last: never wrong, never more than fit, and really kept."""
+"""TitleCache: right features, never above its capacity, and no title encoded twice."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from qtr_rerank.runtime.session import Arrays
 TITLES = ["Phone case, clear", "USB-C charger 20 W", "Garden hose 20 m", "", "Mug", "Phone case"]
 
 
-class Reading:
-    """Features that tell whose they are, and which titles were read."""
+class CountingEncoder:
+    """Encodes titles that are numbers as features of that number, and records them."""
 
     def __init__(self) -> None:
-        self.read: list[str] = []
+        self.encoded: list[str] = []
 
     def __call__(self, titles: Sequence[str]) -> Arrays:
-        self.read += titles
+        self.encoded += titles
         numbers = [float(title) for title in titles]
         return {
             "vector": np.array([[number, -number] for number in numbers]).reshape(-1, 2),
@@ -47,51 +47,51 @@ def _is_right(titles: Sequence[str], features: Arrays) -> bool:
     st.integers(1, 6),
     st.lists(st.lists(st.integers(0, 12).map(str), max_size=10), min_size=1, max_size=12),
 )
-def test_features_are_those_of_the_titles_whatever_was_asked_before(
+def test_features_do_not_depend_on_earlier_requests(
     capacity: int, requests: list[list[str]]
 ) -> None:
-    cache, reading = TitleCache(capacity), Reading()
+    cache, encoder = TitleCache(capacity), CountingEncoder()
     for titles in requests:
-        assert _is_right(titles, cache.features(titles, reading))
+        assert _is_right(titles, cache.features(titles, encoder))
         assert len(cache) <= capacity
 
 
-def test_a_title_that_comes_again_is_not_read_again() -> None:
-    cache, reading = TitleCache(3), Reading()
-    cache.features(["1", "2", "1"], reading)
-    cache.features(["2", "3", "1"], reading)
-    assert reading.read == ["1", "2", "3"]
+def test_a_cached_title_is_not_encoded_again() -> None:
+    cache, encoder = TitleCache(3), CountingEncoder()
+    cache.features(["1", "2", "1"], encoder)
+    cache.features(["2", "3", "1"], encoder)
+    assert encoder.encoded == ["1", "2", "3"]
 
 
-def test_the_title_that_was_used_least_recently_makes_room() -> None:
-    cache, reading = TitleCache(2), Reading()
+def test_the_least_recently_used_title_is_evicted() -> None:
+    cache, encoder = TitleCache(2), CountingEncoder()
     for title in ("1", "2", "1", "3"):
-        cache.features([title], reading)
-    reading.read.clear()
-    cache.features(["1", "3"], reading)
-    assert reading.read == []
-    cache.features(["2"], reading)
-    assert reading.read == ["2"]
+        cache.features([title], encoder)
+    encoder.encoded.clear()
+    cache.features(["1", "3"], encoder)
+    assert encoder.encoded == []
+    cache.features(["2"], encoder)
+    assert encoder.encoded == ["2"]
 
 
-def test_a_text_of_any_length_is_read_and_a_long_one_not_kept() -> None:
-    cache, reading = TitleCache(5), Reading()
+def test_a_long_title_is_encoded_but_not_cached() -> None:
+    cache, encoder = TitleCache(5), CountingEncoder()
     long = "1".rjust(LONGEST + 1, "0")
     for _ in range(2):
-        assert _is_right([long], cache.features([long], reading))
-    assert reading.read == [long, long]
+        assert _is_right([long], cache.features([long], encoder))
+    assert encoder.encoded == [long, long]
     assert len(cache) == 0
 
 
 def test_threads_share_a_cache() -> None:
     cache = TitleCache(7)
 
-    def ask(number: int) -> bool:
+    def request(number: int) -> bool:
         titles = [str((number * step) % 23) for step in range(1, 9)]
-        return _is_right(titles, cache.features(titles, Reading()))
+        return _is_right(titles, cache.features(titles, CountingEncoder()))
 
     with ThreadPoolExecutor(8) as pool:
-        assert all(pool.map(ask, range(2_000)))
+        assert all(pool.map(request, range(2_000)))
     assert len(cache) == 7
 
 
@@ -103,7 +103,7 @@ def test_a_model_scores_the_same_with_a_cache(model: str) -> None:
             np.testing.assert_array_equal(cached.logits(query, titles), plain.logits(query, titles))
 
 
-def test_equal_titles_keep_their_order_also_where_one_is_kept() -> None:
+def test_equal_titles_keep_their_order_if_one_is_cached() -> None:
     for seed, padding in enumerate(
         ("a", "a rather long title of ten words or so, with more of it")
     ):
@@ -114,6 +114,6 @@ def test_equal_titles_keep_their_order_also_where_one_is_kept() -> None:
 
 
 @pytest.mark.parametrize("capacity", [-1, 0])
-def test_a_cache_for_nothing_is_refused(capacity: int) -> None:
+def test_a_capacity_below_1_is_refused(capacity: int) -> None:
     with pytest.raises(SettingsError, match=f"for {capacity} titles; expected 1 or more"):
         TitleCache(capacity)

@@ -1,4 +1,4 @@
-"""The store of title features: written, resumed, read by position; ids, facets, damage."""
+"""TitleStore: writing, resuming, reading by position; ids, facets, damaged files."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def test_the_batch_size_does_not_change_the_files(tmp_path: Path, batch: int) ->
 @pytest.mark.parametrize("encoded", [2, 4])
 def test_a_writer_resumes_after_a_killed_one(tmp_path: Path, encoded: int) -> None:
     write(tmp_path / "whole", SHOP)
-    # A killed process leaves batches, the last one perhaps truncated, and no row counts.
+    # A killed process leaves no row counts, and perhaps a truncated last batch.
     with TitleStoreWriter(tmp_path / "first") as writer:
         writer.add_products(SHOP)
         writer.add_features("twin", features_of(SHOP[:encoded]))
@@ -188,7 +188,7 @@ def test_an_empty_store_opens(tmp_path: Path) -> None:
 def test_ids_with_the_same_hash_are_distinguished(tmp_path: Path) -> None:
     with IdTableWriter(tmp_path) as writer:
         writer.add(["first", "second", "third"])
-    # As if all three ids had the hash of "second".
+    # All three ids get the hash of "second".
     hashes, order = np.load(tmp_path / "hashes.npy"), np.load(tmp_path / "order.npy")
     second = hashes[order.tolist().index(1)]
     np.save(tmp_path / "hashes.npy", np.full(3, second))
@@ -198,7 +198,7 @@ def test_ids_with_the_same_hash_are_distinguished(tmp_path: Path) -> None:
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(st.lists(st.text(st.characters(exclude_categories=[]), max_size=8), unique=True), st.data())
-def test_any_id_is_found_again(tmp_path: Path, ids: list[str], data: st.DataObject) -> None:
+def test_any_id_is_found(tmp_path: Path, ids: list[str], data: st.DataObject) -> None:
     batch = data.draw(st.integers(1, 5))
     with IdTableWriter(tmp_path) as writer:
         for start in range(0, len(ids), batch):

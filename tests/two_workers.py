@@ -33,5 +33,5 @@ def group(file: Path) -> str:
 
 
 def place(file: Path) -> int:
-    """Where the file's group stands in the run's order."""
+    """The position of the file's group in the run's order."""
     return LONGEST.index(group(file)) if group(file) in LONGEST else len(LONGEST)

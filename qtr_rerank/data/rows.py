@@ -24,7 +24,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class BadRow:
-    """A row that was set aside: its place, the value at fault, and the reason.
+    """A row that was set aside: its location, the faulty value, and the reason.
 
     `line` is the row's first line (in Parquet, the row number, from 1); `column` is empty where
     the fault is not in one column; `row` is the whole row as text.
@@ -68,7 +68,7 @@ def shown(value: str) -> str:
 
 
 def bad_row(file: Path, row: Row, fault: RowFaultError) -> BadRow:
-    """The row as a `BadRow`, with the fault that was found in it."""
+    """The row as a `BadRow`, with its fault."""
     raw = row.raw
     if raw is None:
         raw = json.dumps(row.fields, ensure_ascii=False, default=str)

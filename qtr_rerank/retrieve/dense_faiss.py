@@ -45,7 +45,7 @@ class FaissDense:
             raise CatalogIndexError(
                 f"{path} is missing or holds no readable vectors; index the catalog again"
             ) from error
-        # One thread a request: a server answers several at a time instead.
+        # One thread per request, because a server handles several requests at a time.
         faiss.omp_set_num_threads(1)
         return cls(index)
 

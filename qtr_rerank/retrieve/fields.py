@@ -1,6 +1,6 @@
 """Retrieve: a product's search fields and their boosts, for both lexical engines. No I/O.
 
-An engine stores `search_fields(product)` at indexing time, parses a query by `query_words` and
+An engine stores `search_fields(product)` at indexing time, parses a query with `query_words` and
 `codes`, and multiplies each field's BM25 by its boost.
 """
 
@@ -25,20 +25,20 @@ FIELD_BOOSTS: Mapping[str, float] = MappingProxyType(
     }
 )
 
-# Longer queries are cut. Lucene refuses more than 1,024 clauses, and later words of a pasted page
-# hardly change what it asks for.
+# Longer queries are truncated. Lucene refuses more than 1,024 clauses, and the later words of a
+# pasted page hardly change the result.
 MAX_QUERY_WORDS = 64
 MAX_QUERY_CHARACTERS = 1024
 
-# Shorter words with digits are sizes and counts (`1/2`, `43.2`): without punctuation they would be
-# other numbers.
+# Shorter words with digits are sizes and counts (`1/2`, `43.2`). Without punctuation they would
+# become other numbers.
 _MIN_CODE_CHARACTERS = 5
 
 
 def search_fields(product: Product) -> dict[str, str]:
     """The normalised text of a product for each field of FIELD_BOOSTS.
 
-    `codes` holds the part numbers of title and attributes, separated by blanks.
+    `codes` holds the part numbers of title and attributes, separated by spaces.
     """
     attributes = attributes_text(product)
     return {
@@ -52,9 +52,9 @@ def search_fields(product: Product) -> dict[str, str]:
 
 
 def attributes_text(product: Product) -> str:
-    """Attributes as normalised text: name and value; only the name if the value is true.
+    """Attributes as normalised text: name and value, or only the name if the value is true.
 
-    Attributes that are false are left out: a headset that is not wireless must not match that word.
+    False attributes are left out: a headset that is not wireless must not match "wireless".
     """
     parts = []
     for name, value in product.attributes.items():

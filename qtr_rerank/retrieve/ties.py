@@ -14,7 +14,7 @@ from qtr_rerank.runtime.id_table import Positions
 def whole_ties(fetch: Callable[[int], Matches], k: int, total: int) -> Matches:
     """At least the best `k` of `fetch(limit)`, with no tie cut at the end.
 
-    An engine picks equal hits at its limit by chance, so the limit grows until it falls between
+    An engine picks equal hits at its limit at random, so the limit grows until it falls between
     two scores, or reaches `total`. The caller sorts the ties and cuts.
     """
     limit = min(k, total)

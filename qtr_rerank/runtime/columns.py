@@ -1,4 +1,4 @@
-"""Index -> rerank: columns on the disk, .npy files that grow by rows and are read by mapping."""
+"""Index -> rerank: columns on disk, as .npy files appended to by rows and memory-mapped to read."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class ArrayAppender:
     """A .npy file that grows by rows. The first batch sets dtype and row shape; later ones match.
 
     NumPy pads the header of a .npy file so that its row count can grow in place: the count is
-    written on `close`. `keep` goes on with a file whose writer was killed, after that many rows;
-    what stands behind them is cut off.
+    written on `close`. `keep` resumes a file whose writer was killed: its first `keep` rows stay,
+    the rest is truncated.
     """
 
     def __init__(self, path: Path, keep: int = 0) -> None:
@@ -32,7 +32,7 @@ class ArrayAppender:
             self._resume(keep)
 
     def append(self, rows: NDArray[Any]) -> None:
-        """Add `rows` (batch, ...). Raises ValueError where they do not fit those before."""
+        """Append `rows` (batch, ...). Raises ValueError if dtype or row shape change."""
         if self._dtype is None:
             self._dtype, self._shape = rows.dtype, rows.shape[1:]
             self._file.write(_header(self._dtype, self._shape, 0))
@@ -45,12 +45,12 @@ class ArrayAppender:
         self._rows += len(rows)
 
     def sync(self) -> None:
-        """Force what was appended to the disk."""
+        """Flush the appended rows to disk."""
         self._file.flush()
         os.fsync(self._file.fileno())
 
     def close(self) -> None:
-        """Write the row count. Calling it twice is no fault."""
+        """Write the row count. May be called twice."""
         if self._file.closed:
             return
         if self._dtype is not None:
@@ -77,7 +77,7 @@ class ArrayAppender:
 def mapped(path: Path) -> Any:
     """The array at `path`, read-only and memory-mapped. Raises CatalogIndexError."""
     try:
-        # As a plain array: slices of np.memmap objects are slow to make.
+        # A plain array, because slicing np.memmap objects is slow.
         return np.asarray(np.load(path, mmap_mode="r"))
     except (OSError, EOFError, ValueError) as error:
         raise CatalogIndexError(

@@ -1,5 +1,7 @@
-"""Runtime: a cross-encoder in one ONNX graph. It reads query and title as one text, so nothing of
-it can be stored: the yardstick for the students, in quality and in milliseconds.
+"""Runtime: a cross-encoder in one ONNX graph.
+
+It reads query and title as one text, so no title features can be stored. The students are compared
+with it, in quality and in milliseconds.
 """
 
 from __future__ import annotations
@@ -15,16 +17,16 @@ from qtr_rerank.errors import ArtifactError
 from qtr_rerank.features.wordpiece import WordPiece
 from qtr_rerank.runtime.session import Session
 
-# Pairs read at once: on one CPU thread more of them are no faster, and padding grows.
+# Pairs per batch. On one CPU thread larger batches are no faster and need more padding.
 BATCH = 32
 
 
 def special_ids(vocabulary: WordPiece) -> tuple[int, int]:
-    """The ids of [CLS] and [SEP]. Raises ArtifactError where the vocabulary has none."""
-    place_of = {token: place for place, token in enumerate(vocabulary.tokens())}
-    if "[CLS]" not in place_of or "[SEP]" not in place_of:
+    """The ids of [CLS] and [SEP]. Raises ArtifactError if the vocabulary lacks one."""
+    id_of = {token: id for id, token in enumerate(vocabulary.tokens())}
+    if "[CLS]" not in id_of or "[SEP]" not in id_of:
         raise ArtifactError("the vocabulary lacks [CLS] or [SEP]; use a BERT vocabulary")
-    return place_of["[CLS]"], place_of["[SEP]"]
+    return id_of["[CLS]"], id_of["[SEP]"]
 
 
 def join_pairs(
@@ -32,17 +34,18 @@ def join_pairs(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """`[CLS] query [SEP] title [SEP]` of each pair, and its segments (0: query, 1: title).
 
-    Ids (pairs, tokens), padded with 0 at the end, in and out; as wide as the longest pair.
+    Inputs and outputs are ids (pairs, tokens), padded with 0 at the end; the output is as wide as
+    the longest pair.
     """
     cls, sep = special
     pairs = np.arange(len(query_ids))
     query_lengths = (query_ids != 0).sum(axis=1)
     ends = query_lengths + (title_ids != 0).sum(axis=1) + 2
     ids = np.zeros((len(pairs), int(ends.max(initial=1)) + 1), dtype=np.int64)
-    rows, places = np.nonzero(query_ids)
-    ids[rows, places + 1] = query_ids[rows, places]
-    rows, places = np.nonzero(title_ids)
-    ids[rows, places + query_lengths[rows] + 2] = title_ids[rows, places]
+    rows, columns = np.nonzero(query_ids)
+    ids[rows, columns + 1] = query_ids[rows, columns]
+    rows, columns = np.nonzero(title_ids)
+    ids[rows, columns + query_lengths[rows] + 2] = title_ids[rows, columns]
     ids[:, 0] = cls
     ids[pairs, query_lengths + 1] = sep
     ids[pairs, ends] = sep
@@ -54,7 +57,7 @@ def join_pairs(
 class CrossEncoder:
     """A graph from `ids` and `segments` (pairs, tokens) to `logits` (pairs,), and its vocabulary.
 
-    It cuts texts where the students cut them, so that all of them read the same.
+    It truncates texts at the same lengths as the students, so that all models read the same.
     """
 
     def __init__(
@@ -89,11 +92,11 @@ class CrossEncoder:
     ) -> NDArray[np.float32]:
         logits = np.empty(len(query_ids), dtype=np.float32)
         lengths = (query_ids != 0).sum(axis=1) + (title_ids != 0).sum(axis=1)
-        # Similar lengths together: little time goes into padding.
+        # Batches of similar lengths need little padding.
         order = np.argsort(lengths, kind="stable")
         for start in range(0, len(order), BATCH):
-            places = order[start : start + BATCH]
-            ids, segments = join_pairs(query_ids[places], title_ids[places], self._special)
+            rows = order[start : start + BATCH]
+            ids, segments = join_pairs(query_ids[rows], title_ids[rows], self._special)
             outputs = self._session.run({"ids": ids, "segments": segments})
-            logits[places] = outputs["logits"]
+            logits[rows] = outputs["logits"]
         return logits

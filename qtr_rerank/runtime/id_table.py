@@ -20,8 +20,8 @@ Positions = NDArray[np.int64]
 class IdTable:
     """Ids by position and positions by id, without a Python object for each id.
 
-    Ids are found by a sorted column of 64-bit hashes and then compared, so that two ids with one
-    hash are still told apart; ids of any length cost their own bytes and 24 more.
+    A lookup searches a sorted column of 64-bit hashes and then compares the ids, so ids with equal
+    hashes are still distinguished. An id takes its own bytes on disk and 24 more.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -52,15 +52,15 @@ class IdTable:
         """The positions of `ids`, in that order; -1 for an id that the table does not hold."""
         encoded = [identifier.encode("utf-8", "surrogatepass") for identifier in ids]
         hashes = np.array([_hash(identifier) for identifier in encoded], dtype=np.uint64)
-        places = np.searchsorted(self._hashes, hashes)
-        # Nearly always the first id of a hash is the one asked for.
+        slots = np.searchsorted(self._hashes, hashes)
+        # Hashes rarely collide: nearly always the first id of a hash matches.
         found = np.full(len(ids), -1, dtype=np.int64)
-        inside = places < len(self)
-        found[inside] = self._order[places[inside]]
+        inside = slots < len(self)
+        found[inside] = self._order[slots[inside]]
         first = iter(self._encoded(found[inside]))
-        for number, (asked, there) in enumerate(zip(encoded, inside.tolist(), strict=True)):
-            if not there or next(first) != asked:
-                found[number] = self._probe(asked, hashes[number], int(places[number]))
+        for number, (wanted, is_inside) in enumerate(zip(encoded, inside.tolist(), strict=True)):
+            if not is_inside or next(first) != wanted:
+                found[number] = self._probe(wanted, hashes[number], int(slots[number]))
         return found
 
     def sort_keys(self, positions: Positions) -> NDArray[np.bytes_]:
@@ -79,20 +79,21 @@ class IdTable:
         text = memoryview(self._text)
         return [bytes(text[start:end]) for start, end in zip(starts, ends, strict=True)]
 
-    def _probe(self, identifier: bytes, hashed: np.uint64, place: int) -> int:
-        while place < len(self) and self._hashes[place] == hashed:
-            position = int(self._order[place])
+    def _probe(self, identifier: bytes, hashed: np.uint64, slot: int) -> int:
+        """The position of `identifier` among the ids of one hash, from `slot` on; -1 if absent."""
+        while slot < len(self) and self._hashes[slot] == hashed:
+            position = int(self._order[slot])
             if self._encoded([position]) == [identifier]:
                 return position
-            place += 1
+            slot += 1
         return -1
 
 
 class IdTableWriter:
     """Writes an IdTable as ids arrive; a context manager that completes the table.
 
-    Completing sorts the hashes: 16 bytes of memory an id. It raises DataError naming an id that
-    came twice.
+    Leaving it sorts the hashes, which takes 16 bytes of memory per id, and raises DataError naming
+    a duplicate id.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -101,7 +102,7 @@ class IdTableWriter:
         self._text = ArrayAppender(folder / "text.npy")
         self._offsets = ArrayAppender(folder / "offsets.npy")
         self._hashes = ArrayAppender(folder / "unsorted.npy")
-        # A catalog may turn out to have no product: the columns have their types all the same.
+        # Empty appends set the dtypes, for a catalog without products.
         self._text.append(np.zeros(0, dtype=np.uint8))
         self._offsets.append(np.zeros(1, dtype=np.int64))
         self._hashes.append(np.zeros(0, dtype=np.uint64))
@@ -146,9 +147,9 @@ class IdTableWriter:
         if not len(suspects):
             return
         seen: dict[str, int] = {}
-        places = np.union1d(suspects, suspects + 1)
+        slots = np.union1d(suspects, suspects + 1)
         table = IdTable(self._folder)
-        for identifier, position in zip(table.ids(order[places]), order[places], strict=True):
+        for identifier, position in zip(table.ids(order[slots]), order[slots], strict=True):
             if identifier in seen:
                 raise DataError(
                     f"the catalog has id {identifier!r} twice, as products {seen[identifier] + 1} "
@@ -158,5 +159,5 @@ class IdTableWriter:
 
 
 def _hash(identifier: bytes) -> int:
-    # Not Python's hash(): it differs from process to process.
+    # Python's own hash() differs between processes.
     return int.from_bytes(hashlib.blake2b(identifier, digest_size=8).digest(), "little")

@@ -1,6 +1,6 @@
-"""Index -> search: index.json, what an index folder holds and which models made it.
+"""Index -> search: index.json describes an index folder and the models that made it.
 
-It is written last: a folder without it is no index.
+The indexer writes it last: a folder without it is not an index.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ _FILE = "index.json"
 
 @dataclass(frozen=True, slots=True)
 class IndexManifest:
-    """What stands in index.json.
+    """The content of index.json.
 
-    `models` maps each model whose title features are stored to its artifact's fingerprint;
-    `retriever` names the one whose vectors fetch candidates, from titles.faiss or from OpenSearch
-    (`dense`); `model_folders` says where those are that are not found by name. `alias` and `url`
-    say where OpenSearch holds the products, where that is the engine, and `refused` lists the
-    positions of those that it would not take.
+    `models` maps each model whose title features are stored to its artifact's fingerprint.
+    `retriever` names the model of the dense retrieval, from titles.faiss or OpenSearch (`dense`).
+    `model_folders` holds the folders of models that cannot be loaded by name. With OpenSearch as
+    the engine, `alias` and `url` locate its products and `refused` lists the positions of those
+    that it rejected.
     """
 
     engine: str
@@ -50,14 +50,14 @@ class IndexManifest:
             raise SettingsError(f"dense is {self.dense!r}; expected one of {list(DENSE)}")
 
     def save(self, folder: Path) -> None:
-        """Write index.json into `folder`, whole or not at all."""
+        """Write index.json into `folder`, atomically."""
         write_json(folder / _FILE, asdict(self))
 
     @classmethod
     def load(cls, folder: Path | str) -> IndexManifest:
         """Read the manifest of the index at `folder`.
 
-        Raises CatalogIndexError where there is no index, or one of another version.
+        Raises CatalogIndexError if there is none, or if it is damaged or of another version.
         """
         path = Path(folder) / _FILE
         try:
@@ -85,5 +85,5 @@ class IndexManifest:
 
 
 def is_index(folder: Path) -> bool:
-    """Whether `folder` holds a finished index, of whatever version."""
+    """Whether `folder` holds a finished index, of any version."""
     return (folder / _FILE).is_file()

@@ -1,8 +1,8 @@
-"""Runtime: a student at work. Texts become features, features become logits.
+"""Runtime: scores with a student. Texts become features, features become logits.
 
-Results do not depend on what else is in a batch. Two causes were found by experiment, and are
-avoided: sums over tokens are split by memory alignment, so token counts are padded to a multiple
-of LANES; and matrix products of a single row take another path, so one text is encoded as two.
+Results do not depend on the rest of the batch. ONNX Runtime has two such dependencies, found by
+experiment: sums over tokens are split by memory alignment, so token counts are padded to a multiple
+of LANES; matrix products of a single row take another code path, so one text is encoded twice.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from qtr_rerank.records import Product
 from qtr_rerank.runtime.session import Arrays, Session
 from qtr_rerank.template import ProductText
 
-# Texts encoded at once, and pairs scored at once: they bound the memory that a call takes.
+# Texts encoded and pairs scored per batch. They bound the memory of a call.
 ENCODE_BATCH = 32
 SCORE_BATCH = 2048
 # Tokens are padded to a multiple of this: 16 bytes of float32, one SIMD register.
@@ -29,9 +29,9 @@ LANES = 4
 
 
 class Scorer:
-    """A loaded artifact. Safe to share between threads; nothing in it changes after loading.
+    """A loaded artifact. Immutable, so safe to share between threads.
 
-    Title features are what an index stores: arrays with one row a title and a fixed row shape.
+    An index stores its title features: arrays with one row per title and a fixed row shape.
     """
 
     def __init__(self, artifact: Artifact, threads: int = 1) -> None:
@@ -44,8 +44,8 @@ class Scorer:
         self._title, self._query, self._score = (
             Session(artifact.path / graph, threads) for graph in GRAPHS
         )
-        # Whether the scoring graph wants a query row for each title row (it then gives both
-        # numbers one name) or takes a single one too.
+        # Some scoring graphs need one query row per title row (they give both dimensions the same
+        # name), the others also accept a single query row.
         rows = {name.partition("_")[0]: shape[0] for name, shape in self._score.inputs.items()}
         self._query_for_each = rows["query"] == rows["title"]
 
@@ -55,11 +55,11 @@ class Scorer:
         return cls(Artifact.load(name_or_folder), threads)
 
     def encode_titles(self, titles: Sequence[str]) -> Arrays:
-        """Title features by name, each (titles, ...). The texts are read as they are."""
+        """Title features by name, each (titles, ...). No template is applied."""
         return self._encode(self._title, titles, self.artifact.config.max_title_tokens)
 
     def encode_products(self, products: Sequence[Product]) -> Arrays:
-        """Title features by name, each (products, ...), of what the artifact's template reads."""
+        """Title features by name, each (products, ...), of the artifact's template's text."""
         return self.encode_titles([self.reads.render(product) for product in products])
 
     def encode_queries(self, queries: Sequence[str]) -> Arrays:
@@ -68,7 +68,7 @@ class Scorer:
         return self._encode(self._query, queries, most, fixed_width=False)
 
     def score(self, query: Arrays, titles: Arrays) -> NDArray[np.float32]:
-        """Logits (n,): query features of 1 row, or of n, against title features of n rows."""
+        """Logits (n,) of query features with 1 or n rows against title features with n rows."""
         count = len(next(iter(titles.values())))
         logits = np.empty(count, dtype=np.float32)
         for start in range(0, count, SCORE_BATCH):
@@ -85,7 +85,7 @@ class Scorer:
         return logits
 
     def score_texts(self, query: str, titles: Sequence[str]) -> NDArray[np.float32]:
-        """Logits (titles,) of one query against titles, read now."""
+        """Logits (titles,) of one query against titles, encoded now."""
         if not titles:
             return np.empty(0, dtype=np.float32)
         return self.score(self.encode_queries([query]), self.encode_titles(titles))
@@ -95,27 +95,28 @@ class Scorer:
         logits = np.empty(len(queries), dtype=np.float32)
         if not queries:
             return logits
-        distinct_titles, title_places = _distinct(titles)
+        distinct_titles, title_rows = _distinct(titles)
         title_features = self.encode_titles(distinct_titles)
-        # Queries of one width together: a query is scored as wide as if it came alone.
+        # Queries are grouped by width, so that each is scored at the width that it has alone.
         most = self.artifact.config.max_query_tokens
-        distinct_queries, query_places = _distinct(queries)
+        distinct_queries, query_rows = _distinct(queries)
         query_ids = self._vocabulary.encode(distinct_queries, most, fixed_width=True)
         widths = self._widths(query_ids)
         for width in np.unique(widths).tolist():
             of_width = np.flatnonzero(widths == width)
             query_features = self.encode_queries([distinct_queries[row] for row in of_width])
-            pairs = np.flatnonzero(widths[query_places] == width)
-            query_rows = np.searchsorted(of_width, query_places[pairs])
+            pairs = np.flatnonzero(widths[query_rows] == width)
+            rows_of_width = np.searchsorted(of_width, query_rows[pairs])
             logits[pairs] = self.score(
-                {name: rows[query_rows] for name, rows in query_features.items()},
-                {name: rows[title_places[pairs]] for name, rows in title_features.items()},
+                {name: rows[rows_of_width] for name, rows in query_features.items()},
+                {name: rows[title_rows[pairs]] for name, rows in title_features.items()},
             )
         return logits
 
     def probabilities(self, logits: NDArray[Float]) -> NDArray[Float]:
-        """Calibrated probabilities of relevance, in the precision of `logits` and in their order,
-        up to saturation.
+        """Calibrated probabilities of relevance, with the dtype and the order of `logits`.
+
+        Extreme logits may saturate to equal probabilities.
         """
         calibration = self.artifact.config.calibration
         calibrated = calibration.scale * logits + calibration.bias
@@ -128,29 +129,29 @@ class Scorer:
         widths = self._widths(ids)
         full_width = ids.shape[1] if fixed_width else int(widths.max(initial=self._lanes))
         features: dict[str, NDArray[Any]] = {}
-        for width, places in _batches(widths, self._lanes):
+        for width, batch in _batches(widths, self._lanes):
             # A single text is encoded twice: see the module's docstring.
-            rows_in = ids[places if len(places) != 1 else np.repeat(places, 2), :width]
+            rows_in = ids[batch if len(batch) != 1 else np.repeat(batch, 2), :width]
             for output, rows in graph.run({"ids": rows_in}).items():
                 name = output.partition("_")[2]  # title_vector -> vector
-                # Some outputs have one row a token: as wide as this batch, padded here.
+                # Outputs with one row per token are as wide as this batch and are padded.
                 by_token = isinstance(graph.outputs[output][1], str)
                 if name not in features:
                     row_shape = (full_width, *rows.shape[2:]) if by_token else rows.shape[1:]
                     features[name] = np.zeros((len(texts), *row_shape), dtype=rows.dtype)
                 if by_token:
-                    features[name][places, :width] = rows[: len(places)]
+                    features[name][batch, :width] = rows[: len(batch)]
                 else:
-                    features[name][places] = rows[: len(places)]
+                    features[name][batch] = rows[: len(batch)]
         return features
 
     @property
     def _lanes(self) -> int:
-        """Columns that widths are a multiple of: LANES tokens."""
+        """The columns of LANES tokens; widths are multiples of it."""
         return LANES * self._vocabulary.unit
 
     def _widths(self, ids: NDArray[np.int32]) -> NDArray[np.int64]:
-        """Columns (texts,) that each text is encoded with, from its ids (texts, columns)."""
+        """Columns (texts,) to encode each text with, from its ids (texts, columns)."""
         used = used_columns(ids, self._vocabulary.unit)
         whole = -(-np.maximum(used, 1) // self._lanes) * self._lanes
         widths: NDArray[np.int64] = np.minimum(whole, ids.shape[1])
@@ -158,19 +159,20 @@ class Scorer:
 
 
 def _batches(widths: NDArray[np.int64], narrowest: int) -> Iterator[tuple[int, NDArray[np.int64]]]:
-    """Width and places of each batch: texts of one width, ENCODE_BATCH at most.
+    """Width and row numbers of each batch: at most ENCODE_BATCH texts of one width.
 
-    No text at all is one empty batch, which still says what the features are.
+    Without texts it yields one empty batch, which gives the features their names and dtypes.
     """
     if not len(widths):
         yield narrowest, np.empty(0, dtype=np.int64)
     for width in np.unique(widths).tolist():
-        places = np.flatnonzero(widths == width)
-        for start in range(0, len(places), ENCODE_BATCH):
-            yield width, places[start : start + ENCODE_BATCH]
+        of_width = np.flatnonzero(widths == width)
+        for start in range(0, len(of_width), ENCODE_BATCH):
+            yield width, of_width[start : start + ENCODE_BATCH]
 
 
 def _distinct(texts: Sequence[str]) -> tuple[list[str], NDArray[np.int64]]:
-    places: dict[str, int] = {}
-    rows = [places.setdefault(text, len(places)) for text in texts]
-    return list(places), np.asarray(rows, dtype=np.int64)
+    """The distinct texts, and the row (texts,) of each text among them."""
+    row_of: dict[str, int] = {}
+    rows = [row_of.setdefault(text, len(row_of)) for text in texts]
+    return list(row_of), np.asarray(rows, dtype=np.int64)

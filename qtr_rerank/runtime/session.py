@@ -23,16 +23,16 @@ class Session:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
-        # Idle threads would spin on a core that other requests need.
+        # Idle threads would spin on cores that other requests need.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 3
         try:
             self._session = onnxruntime.InferenceSession(
                 str(path), options, providers=["CPUExecutionProvider"]
             )
-        except Exception as error:  # onnxruntime raises its own, unnamed in its typing
+        except Exception as error:  # onnxruntime's exceptions are not in its type stubs
             raise ArtifactError(f"{path} cannot be loaded by ONNX Runtime: {error}") from error
-        # Shapes as the graph declares them: numbers, and names of what is free.
+        # Shapes as the graph declares them: numbers, or the names of dynamic dimensions.
         self.inputs: dict[str, Sequence[int | str]] = {
             value.name: value.shape for value in self._session.get_inputs()
         }
@@ -41,7 +41,7 @@ class Session:
         }
 
     def run(self, arrays: Mapping[str, NDArray[Any]]) -> Arrays:
-        """Outputs by name. `arrays` may hold more than the graph reads. Raises ScoringError."""
+        """Outputs by name. Arrays that the graph does not read are ignored. Raises ScoringError."""
         try:
             values = self._session.run(None, {name: arrays[name] for name in self.inputs})
         except Exception as error:  # as above

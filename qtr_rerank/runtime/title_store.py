@@ -1,9 +1,9 @@
-"""Index -> rerank: what depends on titles alone, computed once and memory-mapped by position.
+"""Index -> rerank: ids, facet columns and title features, computed once and memory-mapped.
 
-A position is a product's row number in catalog order; ids, facet columns and every model's title
-features stand at the same position. Nothing here is read into memory before it is asked for.
+A position is a product's row number in catalog order. Ids, facet columns and every model's title
+features share positions. Files are memory-mapped: only the pages in use are read.
 
-    store/ids/         text, offsets: every id; hashes, order: where to find one
+    store/ids/         text, offsets: every id; hashes, order: to find one
     store/facets/      brand, category: codes into their .json vocabularies; price: float32
     store/features/    MODEL/ARRAY.npy, each (products, ...)
 """
@@ -28,7 +28,7 @@ from qtr_rerank.runtime.id_table import IdTable, IdTableWriter, Positions
 
 @dataclass(frozen=True, slots=True)
 class FacetColumns:
-    """What facets count and filters test, by position. Codes index the vocabulary beside them.
+    """Columns that facets count and filters test, by position. Codes index their vocabulary.
 
     A product without a brand or category carries the code of ""; an unknown price is NaN.
     """
@@ -50,7 +50,7 @@ class TitleStore:
 
     @classmethod
     def open(cls, folder: Path | str) -> TitleStore:
-        """Map the store at `folder`. Raises CatalogIndexError where a file of it is missing."""
+        """Map the store at `folder`. Raises CatalogIndexError if a file is missing or damaged."""
         folder = Path(folder)
         facets = folder / "facets"
         columns = FacetColumns(
@@ -90,7 +90,7 @@ class TitleStore:
         return self._ids.find(ids)
 
     def features(self, model: str) -> dict[str, NDArray[Any]]:
-        """What `model` stored of every title: arrays (products, ...), memory-mapped."""
+        """The stored title features of `model`: arrays (products, ...), memory-mapped."""
         folder = self._folder / "features" / model
         if not folder.is_dir():
             raise CatalogIndexError(
@@ -101,11 +101,11 @@ class TitleStore:
 
 
 class TitleStoreWriter:
-    """Writes a store batch by batch; an interrupted one goes on after the rows already encoded.
+    """Writes a store batch by batch, and resumes an interrupted one.
 
-    Features are costly, so those of the first `encoded` rows are kept from the last run. Ids and
-    facets are cheap: they are written anew, and a resumed store cannot differ from an unbroken one.
-    A context manager that completes the store; it raises DataError where an id came twice.
+    Features are costly, so the first `encoded` rows of the last run are kept. Ids and facets are
+    cheap: they are written again, so a resumed store equals an uninterrupted one. Leaving the
+    context completes the store, and raises DataError on a duplicate id.
     """
 
     def __init__(self, folder: Path | str, encoded: int = 0) -> None:
@@ -119,7 +119,7 @@ class TitleStoreWriter:
         self.add_products([])
 
     def add_products(self, products: Sequence[Product]) -> None:
-        """Append ids and facets of the next products: all of them, encoded before or not."""
+        """Append ids and facets of the next products, also of those whose features are kept."""
         self._ids.add([product.id for product in products])
         for name, codes in self._codes.items():
             values = [str(getattr(product, name)) for product in products]
@@ -129,7 +129,7 @@ class TitleStoreWriter:
         self._columns["price"].append(np.array(prices, dtype=np.float32))
 
     def add_features(self, model: str, features: Mapping[str, NDArray[Any]]) -> None:
-        """Append `model`'s arrays, each (batch, ...), for the next rows not yet encoded."""
+        """Append `model`'s arrays, each (batch, ...), for the next products without features."""
         for name, rows in features.items():
             column = self._features.get((model, name))
             if column is None:
@@ -150,7 +150,7 @@ class TitleStoreWriter:
         return kept
 
     def sync(self) -> None:
-        """Force the features to the disk: after this, a checkpoint may count them as done."""
+        """Flush the features to disk. After this, a checkpoint may count them as done."""
         for column in self._features.values():
             column.sync()
 
