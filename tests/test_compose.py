@@ -21,7 +21,7 @@ import yaml
 
 from qtr_rerank.environment import OpenSearchSettings
 from qtr_rerank.retrieve.client_opensearch import connect
-from tests.schema import schema_fault
+from tests.schema import schema_errors
 from tests.small_index import small_catalog, write_catalog
 
 ROOT = Path(__file__).parent.parent
@@ -32,7 +32,7 @@ QTR = [sys.executable, "-c", "from qtr_rerank.cli import main; main()"]
 
 
 def test_compose_file_follows_its_schema() -> None:
-    assert schema_fault("vendor.compose-spec", ROOT / "docker-compose.yml") == ""
+    assert schema_errors("vendor.compose-spec", ROOT / "docker-compose.yml") == ""
 
 
 def test_services_start_in_order_of_their_dependencies() -> None:

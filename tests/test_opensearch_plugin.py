@@ -1,4 +1,4 @@
-"""`qtr opensearch` on a real node and a real server, with each fault that `check` reports."""
+"""`qtr opensearch` on a real node and a real server, with each error that `check` reports."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ def _set(client: Any, **settings: Any) -> Iterator[None]:
 
 
 def _wrong(lines: list[str]) -> list[tuple[str, str]]:
-    """The faults in the output of `check`, each with its remedy."""
+    """The errors in the output of `check`, each with its remedy."""
     return [
         (line.removeprefix("WRONG  "), after.strip().removeprefix("remedy: "))
         for line, after in pairwise(lines)
@@ -433,8 +433,8 @@ def test_cluster_with_tls_and_login(
         monkeypatch.setenv("OPENSEARCH_URL", opensearch_settings.url)
 
 
-class TestFaults:
-    """What `check` reports for each fault, and that its remedy works."""
+class TestCheckErrors:
+    """`check` reports each error, and its remedy works."""
 
     @pytest.fixture
     def wired(self, server: Running, qtr: Qtr) -> Qtr:
@@ -498,7 +498,7 @@ class TestFaults:
         assert _wrong(qtr("check")) == []
 
     @pytest.mark.parametrize("metrics", ["403", "elsewhere"])
-    def test_metrics_that_cannot_be_read_are_no_fault(
+    def test_unreadable_metrics_are_not_an_error(
         self, qtr: Qtr, server: Running, index: str, metrics: str
     ) -> None:
         """A proxy refuses /metrics, or answers it with a page of its own."""

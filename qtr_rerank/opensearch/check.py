@@ -1,7 +1,7 @@
 """Plugin: test an installation part by part, and report what is wrong with its remedy.
 
-A search does not show faults: its pipeline has `ignore_failure`, so that a search survives its
-reranker. So each part is tested by itself, and then a search (`check_search`).
+A search does not show errors of reranking: its pipeline has `ignore_failure`, so the search
+survives. So each part is tested by itself, and then a search (`check_search`).
 """
 
 from __future__ import annotations
