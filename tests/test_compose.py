@@ -160,9 +160,9 @@ def test_demo_on_opensearch_loads_the_catalog_and_names_its_engine(
     env = os.environ | {"OPENSEARCH_URL": opensearch_settings.url, "PYTHONPATH": str(ROOT)}
     with _serving(command, env, lines=2) as url, closing(connect(opensearch_settings)) as client:
         try:
-            answer = _get(url, f"/api/search?q={quote(products[0].title)}")
-            assert answer["engine"] == "opensearch"
-            assert products[0].id in [hit["id"] for hit in answer["hits"]]
+            response = _get(url, f"/api/search?q={quote(products[0].title)}")
+            assert response["engine"] == "opensearch"
+            assert products[0].id in [hit["id"] for hit in response["hits"]]
         finally:
             for index in client.indices.get(index="qtr_demo-*"):
                 client.indices.delete(index=index)

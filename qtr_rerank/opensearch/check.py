@@ -35,7 +35,7 @@ def check(
 
     With `index` and `query` (or `search`, a search body as an application sends it) a search is
     run with and without the pipeline. Raises EngineUnavailableError where OpenSearch does not
-    answer.
+    respond.
     """
     require_name(name)
     installation = find_installation(api, name)
@@ -111,7 +111,7 @@ def _check_server(api: Api, model_id: str, endpoint: str, connector: Mapping[str
         api.run(f"/_plugins/_ml/_predict/text_similarity/{model_id}", _PROBE)
     except RefusedError as error:
         return diagnose(error.reason, endpoint, connector["parameters"]["model"])
-    return Finding(f"OpenSearch reaches the server at {base_address(endpoint)}, and it answers")
+    return Finding(f"OpenSearch reaches the server at {base_address(endpoint)}, and it responds")
 
 
 def _check_pipeline(pipeline: Mapping[str, Any] | None, model_id: str, name: str) -> Finding:
