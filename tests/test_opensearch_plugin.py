@@ -211,7 +211,7 @@ def test_remove_keeps_settings_of_others(client: Any, server: Running, qtr: Qtr)
         assert PRIVATE_ADDRESSES not in _persistent(client)
 
 
-def test_second_install_changes_only_what_it_names(
+def test_second_install_changes_only_given_options(
     client: Any, server: Running, index: str, qtr: Qtr, name: str
 ) -> None:
     client.indices.put_settings(index=index, body={"index.search.default_pipeline": "_none"})

@@ -1,4 +1,4 @@
-"""What a machine needs to run an OpenSearch node: Docker, or a JDK and Maven."""
+"""The requirements to run an OpenSearch node: Docker, or a JDK and Maven."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def find_java() -> Java:
 
 
 def missing_prerequisites() -> str:
-    """What this machine lacks to run a node, in one line with the remedy; empty if nothing."""
+    """The missing requirements of a node in one line with the remedy; empty if none is missing."""
     if docker_answers():
         return ""
     missing = []
