@@ -23,7 +23,7 @@ class TestTantivyLexical(LexicalContract):
         return build
 
 
-def test_a_reopened_index_answers_as_the_built_one(tmp_path: Path) -> None:
+def test_a_reopened_index_returns_the_same_hits(tmp_path: Path) -> None:
     built = TantivyLexical.build(tmp_path, SHOP)
     opened = TantivyLexical.open(tmp_path)
     assert len(opened) == len(SHOP)
