@@ -84,7 +84,7 @@ def _options(out: str) -> Callable[[Command], Command]:
 
     def add(command: Command) -> Command:
         for option in (
-            click.option("--seconds", default=2, show_default=True, help="Of each wrk run."),
+            click.option("--seconds", default=2, show_default=True, help="Seconds per wrk run."),
             click.option("--rounds", default=5, show_default=True),
             click.option("-o", "--out", type=click.Path(path_type=Path), default=Path(out)),
         ):
@@ -221,7 +221,7 @@ def wrk(url: str, documents: int, clients: int, seconds: int, ids: bool) -> dict
         done = subprocess.run(
             [*command, "--", body.name], capture_output=True, text=True, check=True
         )
-    # wrk drops its last requests; the server still answers them.
+    # wrk drops its last requests; the server still responds to them.
     time.sleep(0.3)
     line = next(line for line in done.stdout.splitlines() if line.startswith("JSON "))
     report: dict[str, Any] = json.loads(line.removeprefix("JSON "))

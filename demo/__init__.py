@@ -18,9 +18,9 @@ from demo.shop import Shop, ShopEngine
 from qtr_rerank.search import RetrievalSettings, SearchEngine
 
 # Every query has a nearest title. Without a minimum, each search of a small catalog would return
-# every product and the facets would count them all. The value lies between gibberish (nearest title
-# at 0.29 to 0.38) and misspelt words that the twin model understands ("headfones" 0.45,
-# "runing shose" 0.49).
+# every product and the facets would count them all. The value separates random letters
+# (nearest title at 0.29 to 0.38) from misspelt words that the twin model understands
+# ("headfones" 0.45, "runing shose" 0.49).
 MIN_COSINE = 0.38
 
 __all__ = ["ShopEngine", "Suggestion", "create_app"]

@@ -38,7 +38,7 @@ def _http_error(error: HTTPException) -> BaseResponse | tuple[BaseResponse | str
     return _error_response(
         HTTPStatus(code),
         "That did not work",
-        "This page cannot answer that request. Start again from the home page.",
+        "The shop cannot handle this request. Start again from the home page.",
         f"{code} {error.name}",
     )
 

@@ -1,4 +1,4 @@
-"""Page: the text above a result list: heading, summary, and whether it answers the query. Pure."""
+"""Page: the text above a result list: heading, summary, and whether it fits the query. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from demo.stage_times import stage_times
 from qtr_rerank.records import Product, SearchResult
 from qtr_rerank.text import normalise
 
-# A best hit below this probability that has no word of the query does not answer it.
+# A best hit below this probability that has no word of the query does not match it.
 POOR_PROBABILITY = 0.3
 
 _WORDS = re.compile(r"[^\W_]+")

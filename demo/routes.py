@@ -95,7 +95,7 @@ def search() -> str:
 def _result_context(
     shop: Shop, page_request: PageRequest, page: ResultPage, currency: str
 ) -> dict[str, Any]:
-    """What a result list and the comparison show around the products."""
+    """The template context that the result list and the comparison share."""
     pages = paginate(page_request, page.sorted_count)
     problems = page_request.problems
     if page_request.page > pages.page:

@@ -37,7 +37,7 @@ class ShopRetrieval(Protocol):
 
 
 class ShopEngine(Protocol):
-    """What the shop needs of a search engine; `qtr_rerank.SearchEngine` is one."""
+    """The part of a search engine that the shop uses; `qtr_rerank.SearchEngine` has it."""
 
     @property
     def engine(self) -> str: ...

@@ -49,7 +49,7 @@ def sort_choices(request: PageRequest, facets: Facets, cards: Sequence[Card]) ->
 
 
 def _own_score(hit: Ranked) -> float:
-    """What the model alone says; the first stage's score for a hit that no model scored."""
+    """The model's own score; the first stage's score if no model scored the hit."""
     return hit.explain.get(hit.stage, hit.score)
 
 

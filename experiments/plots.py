@@ -60,7 +60,7 @@ _GROUPS: Mapping[str, tuple[str, str, str]] = {
 
 
 def frontier(points: Sequence[Point]) -> list[Point]:
-    """The Pareto-optimal points, the cheapest first. Of equal points, the first one given."""
+    """The Pareto-optimal points, the cheapest first. Among equal points the first given wins."""
     best: list[Point] = []
     for point in sorted(points, key=lambda each: (each.cost, -each.quality)):
         if not best or point.quality > best[-1].quality:

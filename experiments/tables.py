@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parent.parent
-# The shape of the cross-encoder that taught the models, as `latency-rivals.json` names it.
-TEACHER_SHAPE = "MiniLM-L6"
+# The architecture of the teacher, a cross-encoder, as `latency-rivals.json` names it.
+TEACHER_MODEL = "MiniLM-L6"
 START, END = "<!-- figures: experiments/tables.py -->", "<!-- end of figures -->"
 
 
@@ -34,10 +34,10 @@ def decision_table(results: Path = ROOT / "results") -> str:
         stored = _short(1000 * per_pair[name]["1,000 stored"])
         texts = _short(100 * per_pair[name]["100 pairs from text"])
         rows.append([f"`{name}`", untrained_auc[name], trained_auc[name], stored, texts])
-    texts_ms = 100 * per_pair[TEACHER_SHAPE]["100 pairs from text"]
+    texts_ms = 100 * per_pair[TEACHER_MODEL]["100 pairs from text"]
     rows.append(
         [
-            f"cross-encoder teacher ({TEACHER_SHAPE})",
+            f"cross-encoder teacher ({TEACHER_MODEL})",
             "-",
             trained_auc[trained["teacher"]],
             f"{10 * texts_ms:,.0f} (computed)",

@@ -188,9 +188,9 @@ def _actions(
     """Actions for valid products, whose rows go into `sent`; invalid ones go into `failed`."""
     for position, product in enumerate(products):
         source = document(product, position)
-        fault = _fault(source)
-        if fault:
-            failed.append(FailedProduct(product.id, position, fault))
+        reason = _refusal(source)
+        if reason:
+            failed.append(FailedProduct(product.id, position, reason))
             continue
         if vectors is not None:
             source[VECTOR_FIELD] = vectors.rows[position].tolist()
@@ -204,7 +204,7 @@ def _actions(
         }
 
 
-def _fault(source: dict[str, Any]) -> str:
+def _refusal(source: dict[str, Any]) -> str:
     """Why a product cannot be sent; "" if it can. OpenSearch would refuse its whole chunk."""
     try:
         json.dumps(source, allow_nan=False, ensure_ascii=False).encode()

@@ -22,7 +22,7 @@ _FILE = "checkpoint.json"
 
 @dataclass(frozen=True, slots=True)
 class JobIdentity:
-    """What must be equal to resume an unfinished job.
+    """The inputs that must be equal to resume an unfinished job.
 
     `catalog` lists the catalog's files as [name, bytes, time of change in nanoseconds].
     """

@@ -29,7 +29,7 @@ class UnknownIdError(CatalogIndexError):
 
 
 class EngineUnavailableError(QtrError):
-    """The search engine behind an index (OpenSearch) does not answer."""
+    """The search engine behind an index (OpenSearch) does not respond."""
 
 
 class ScoringError(QtrError):

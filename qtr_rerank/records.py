@@ -69,7 +69,7 @@ class Judgment:
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """What a shopper ticked. Empty tuples and None mean no restriction; prices are inclusive."""
+    """The filters of a search. Empty tuples and None mean no restriction; prices are inclusive."""
 
     brands: tuple[str, ...] = ()
     categories: tuple[str, ...] = ()

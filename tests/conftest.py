@@ -87,16 +87,16 @@ def opensearch_settings() -> Iterator[OpenSearchSettings]:
     """The node of OPENSEARCH_URL where it is set, else one started here and stopped at the end."""
     named = Settings.from_environment().opensearch
     if os.environ.get("OPENSEARCH_URL"):
-        fault = _fault_of(named)
-        if fault:
-            pytest.fail(f"OPENSEARCH_URL is set, and {fault}", pytrace=False)
+        error = _error_of(named)
+        if error:
+            pytest.fail(f"OPENSEARCH_URL is set, and {error}", pytrace=False)
         yield named
     else:
         with LocalNode() as node:
             yield replace(named, url=node.url)
 
 
-def _fault_of(named: OpenSearchSettings) -> str:
+def _error_of(named: OpenSearchSettings) -> str:
     try:
         with closing(connect(named)) as client, engine_errors(named.url):
             client.info()

@@ -11,8 +11,8 @@ import check_jsonschema  # noqa: F401  # Its absence is then an error of the imp
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def schema_fault(name: str, file: Path) -> str:
-    """What is wrong with `file` by the built-in schema `name`; empty where nothing is. Offline."""
+def schema_errors(name: str, file: Path) -> str:
+    """The errors of `file` under the built-in schema `name`; empty if it is valid. Offline."""
     command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", name, str(file)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     return "" if done.returncode == 0 else done.stdout + done.stderr

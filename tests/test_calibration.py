@@ -50,7 +50,7 @@ def test_every_pair_is_in_the_bin_of_its_probability(
 
 
 @given(PAIRS, st.integers(1, 20))
-def test_ece_lies_between_the_overall_gap_and_the_mean_gap_of_pairs(
+def test_ece_is_bounded_by_the_overall_gap_and_the_mean_pair_gap(
     pairs: list[tuple[float, float]], bins: int
 ) -> None:
     probabilities, labels = map(np.array, zip(*pairs, strict=True))

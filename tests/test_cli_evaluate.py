@@ -162,7 +162,7 @@ def test_unusable_pair_settings_are_explained(
     assert message in str(result.exception)
 
 
-def test_faults_are_one_line_and_exit_status_1(folder: Path) -> None:
+def test_errors_are_one_line_and_exit_status_1(folder: Path) -> None:
     command = "from qtr_rerank.cli import main; main()"
     finished = subprocess.run(
         [sys.executable, "-c", command, "evaluate", "none.trec", "--qrels", "judgments.csv"],

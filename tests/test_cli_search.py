@@ -58,14 +58,14 @@ def test_table_has_titles_and_prices(index: Path) -> None:
 
 
 def test_a_query_prints_json(index: Path) -> None:
-    answer = json.loads(done(index, "mug", "-k", 4, "--json").stdout)
-    assert answer["query"] == "mug"
-    assert answer["engine"] == "embedded"
-    assert answer["degraded"] is False
-    assert answer["times_ms"]["total"] > 0
-    assert [hit["rank"] for hit in answer["hits"]] == [1, 2, 3, 4]
+    output = json.loads(done(index, "mug", "-k", 4, "--json").stdout)
+    assert output["query"] == "mug"
+    assert output["engine"] == "embedded"
+    assert output["degraded"] is False
+    assert output["times_ms"]["total"] > 0
+    assert [hit["rank"] for hit in output["hits"]] == [1, 2, 3, 4]
     titles = {product.id: product.title for product in PRODUCTS}
-    for hit in answer["hits"]:
+    for hit in output["hits"]:
         assert hit["title"] == titles[hit["id"]]
         assert 0 <= hit["score"] <= 1
         assert hit["first_rank"] >= 1

@@ -21,7 +21,7 @@ import yaml
 
 from qtr_rerank.environment import OpenSearchSettings
 from qtr_rerank.retrieve.client_opensearch import connect
-from tests.schema import schema_fault
+from tests.schema import schema_errors
 from tests.small_index import small_catalog, write_catalog
 
 ROOT = Path(__file__).parent.parent
@@ -32,7 +32,7 @@ QTR = [sys.executable, "-c", "from qtr_rerank.cli import main; main()"]
 
 
 def test_compose_file_follows_its_schema() -> None:
-    assert schema_fault("vendor.compose-spec", ROOT / "docker-compose.yml") == ""
+    assert schema_errors("vendor.compose-spec", ROOT / "docker-compose.yml") == ""
 
 
 def test_services_start_in_order_of_their_dependencies() -> None:
@@ -160,9 +160,9 @@ def test_demo_on_opensearch_loads_the_catalog_and_names_its_engine(
     env = os.environ | {"OPENSEARCH_URL": opensearch_settings.url, "PYTHONPATH": str(ROOT)}
     with _serving(command, env, lines=2) as url, closing(connect(opensearch_settings)) as client:
         try:
-            answer = _get(url, f"/api/search?q={quote(products[0].title)}")
-            assert answer["engine"] == "opensearch"
-            assert products[0].id in [hit["id"] for hit in answer["hits"]]
+            response = _get(url, f"/api/search?q={quote(products[0].title)}")
+            assert response["engine"] == "opensearch"
+            assert products[0].id in [hit["id"] for hit in response["hits"]]
         finally:
             for index in client.indices.get(index="qtr_demo-*"):
                 client.indices.delete(index=index)

@@ -51,8 +51,8 @@ def page(client: FlaskClient, address: str, status: int = 200) -> str:
 def api(client: FlaskClient, address: str, status: int = 200) -> dict[str, Any]:
     response = client.get(address)
     assert response.status_code == status, response.text
-    answer: dict[str, Any] = response.get_json()
-    return answer
+    content: dict[str, Any] = response.get_json()
+    return content
 
 
 def titles(text: str) -> list[str]:
@@ -88,9 +88,9 @@ def test_query_is_escaped(client: FlaskClient, query: str) -> None:
     assert "<script>alert" not in response.text
     assert "<img src=x" not in response.text
     assert html.escape(query, quote=False).replace('"', "&#34;") in response.text
-    answer = client.get("/api/search", query_string={"q": query})
-    assert answer.mimetype == "application/json"
-    assert answer.get_json()["query"] == query
+    response = client.get("/api/search", query_string={"q": query})
+    assert response.mimetype == "application/json"
+    assert response.get_json()["query"] == query
 
 
 @pytest.mark.parametrize("address", ["/?q=script+alert+kettle+co", "/product/x/%3Cscript%3E"])
@@ -145,9 +145,9 @@ def test_invalid_value_is_a_notice_on_a_page_and_an_error_in_json(
     assert 'class="notice"' in text
     assert "expected" in text
     body = f"/api/search?q=kettle&{address}" if not address.startswith("q=") else address
-    answer = api(client, body if body.startswith("/") else f"/api/search?{body}", 400)
-    (problem,) = answer["error"]["problems"]
-    assert problem["parameter"] in answer["error"]["message"]
+    response = api(client, body if body.startswith("/") else f"/api/search?{body}", 400)
+    (problem,) = response["error"]["problems"]
+    assert problem["parameter"] in response["error"]["message"]
     assert problem["expected"]
 
 
@@ -164,9 +164,9 @@ def test_page_ignores_unknown_and_repeated_arguments(client: FlaskClient, addres
 
 
 def test_json_hits_are_in_order_with_both_ranks(client: FlaskClient) -> None:
-    answer = api(client, "/api/search?q=kettle&size=2")
-    assert set(answer) >= {"query", "total", "hits", "facets", "times_ms", "engine", "degraded"}
-    hits = answer["hits"]
+    response = api(client, "/api/search?q=kettle&size=2")
+    assert set(response) >= {"query", "total", "hits", "facets", "times_ms", "engine", "degraded"}
+    hits = response["hits"]
     assert [each["rank"] for each in hits] == [1, 2]
     assert set(hits[0]) >= {
         *("id", "title", "brand", "price", "rank"),
@@ -177,8 +177,8 @@ def test_json_hits_are_in_order_with_both_ranks(client: FlaskClient) -> None:
         assert 0 <= each["explain"][each["stage"]] <= 1
         assert each["explain"]["first_rank"] == each["first_rank"]
         assert {"bm25", "lexical_rank"} <= set(each["explain"])
-    assert next(iter(answer["times_ms"])) == "lexical"
-    assert [*answer["times_ms"]][-1] == "total"
+    assert next(iter(response["times_ms"])) == "lexical"
+    assert [*response["times_ms"]][-1] == "total"
     assert api(client, "/api/search?q=kettle&size=2&page=2")["hits"][0]["rank"] == 3
     first = api(client, "/api/search?q=kettle&size=2&stage=retrieve")["hits"]
     assert [each["first_rank"] for each in first] == [1, 2]
@@ -192,26 +192,26 @@ def test_page_beyond_the_last_shows_the_last_and_is_empty_in_json(
     text = page(client, f"/{address}")
     assert titles(text)
     assert 'class="notice"' in text
-    answer = api(client, f"/api/search{address}")
-    assert answer["hits"] == []
-    assert answer["total"] > 0
+    response = api(client, f"/api/search{address}")
+    assert response["hits"] == []
+    assert response["total"] > 0
 
 
 def test_filtering_by_a_facet_value_gives_its_count(client: FlaskClient) -> None:
     facets = api(client, "/api/search?q=kettle")["facets"]
     for parameter in ("brand", "category"):
         for value in facets[parameter][:3]:
-            answer = client.get(
+            response = client.get(
                 "/api/search", query_string={"q": "kettle", parameter: value["value"]}
             )
-            found = answer.get_json()
+            found = response.get_json()
             assert found["total"] == value["count"]
             assert {each[parameter] for each in found["hits"]} == {value["value"]}
 
 
 def test_price_filter_and_price_sort(client: FlaskClient) -> None:
-    answer = api(client, "/api/search?q=headphones&price_min=20&price_max=150&sort=price-asc")
-    prices = [each["price"] for each in answer["hits"]]
+    response = api(client, "/api/search?q=headphones&price_min=20&price_max=150&sort=price-asc")
+    prices = [each["price"] for each in response["hits"]]
     assert prices
     assert prices == sorted(prices)
     assert prices[0] >= 20
@@ -222,12 +222,12 @@ def test_price_filter_and_price_sort(client: FlaskClient) -> None:
 
 def test_department_shows_only_its_products_and_categories(client: FlaskClient) -> None:
     products = {each.id: each for each in shop_catalog()}
-    answer = api(client, "/api/search?department=Kitchen&size=100")
+    response = api(client, "/api/search?department=Kitchen&size=100")
     kitchen = {
         each.category for each in products.values() if each.extra.get("department") == "Kitchen"
     }
-    assert {each["category"] for each in answer["hits"]} <= kitchen
-    assert answer["total"] == sum(each.category in kitchen for each in products.values())
+    assert {each["category"] for each in response["hits"]} <= kitchen
+    assert response["total"] == sum(each.category in kitchen for each in products.values())
     text = page(client, "/?department=Kitchen")
     boxes = re.findall(r'name="category" value="([^"]+)"', text)
     assert {html.unescape(box) for box in boxes} <= kitchen
@@ -239,9 +239,9 @@ def test_comparison_shows_both_orders_and_times(client: FlaskClient) -> None:
     assert len(orders) == 2
     for order in orders:
         assert re.findall(r'class="place">(\d+)<', order) == [str(n) for n in range(1, 21)]
-    answer = api(client, "/api/search?q=bluetooth+speaker&size=20")
+    response = api(client, "/api/search?q=bluetooth+speaker&size=20")
     shown = [html.unescape(each) for each in re.findall(r'data-product="([^"]+)"', orders[1])]
-    assert shown == [each["id"] for each in answer["hits"]]
+    assert shown == [each["id"] for each in response["hits"]]
     for stage in ("lexical", "dense", "total"):
         assert re.search(rf"{stage}</dt><dd>[\d.]+ ms", text), stage
 
@@ -322,8 +322,8 @@ def test_errors_under_api_are_json(client: FlaskClient) -> None:
 
 
 def test_health_gives_engine_and_product_count(client: FlaskClient) -> None:
-    answer = api(client, "/health")
-    assert answer == {"status": "ok", "engine": "embedded", "products": len(shop_catalog())}
+    response = api(client, "/health")
+    assert response == {"status": "ok", "engine": "embedded", "products": len(shop_catalog())}
 
 
 @pytest.mark.parametrize(
@@ -390,7 +390,7 @@ class BareCatalog:
 
     def _check_connection(self) -> None:
         if self.down:
-            raise EngineUnavailableError("http://127.0.0.1:9 does not answer; start OpenSearch")
+            raise EngineUnavailableError("http://127.0.0.1:9 does not respond; start OpenSearch")
 
 
 def test_catalog_of_titles_only_has_a_shop() -> None:

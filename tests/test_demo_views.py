@@ -1,4 +1,4 @@
-"""What the shop's templates show: products, pages, sorts, summaries, facets, departments."""
+"""The content of the shop's templates: products, pages, sorts, summaries, facets, departments."""
 
 from __future__ import annotations
 

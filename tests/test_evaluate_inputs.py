@@ -71,7 +71,7 @@ def test_compressed_qrels_with_a_byte_order_mark_are_read(tmp_path: Path) -> Non
         ("", "is empty"),
     ],
 )
-def test_faulty_qrels_are_explained(write: Write, text: str, message: str) -> None:
+def test_invalid_qrels_are_errors_with_the_reason(write: Write, text: str, message: str) -> None:
     path = write("qrels.csv", text)
     with pytest.raises(DataError, match=message) as caught:
         read_qrels(path)
@@ -113,7 +113,7 @@ def test_run_is_ordered_by_score_then_rank_then_line(write: Write) -> None:
         ("\n", "has no results"),
     ],
 )
-def test_faulty_runs_are_explained(write: Write, text: str, message: str) -> None:
+def test_invalid_runs_are_errors_with_the_reason(write: Write, text: str, message: str) -> None:
     with pytest.raises(DataError, match=message):
         read_run(write("run.trec", text))
 
@@ -148,6 +148,6 @@ def test_named_score_column_ranks_and_is_compared(write: Write) -> None:
         ("query,title,relevance,score\nmug,a,,0.5\n", "no row with a label"),
     ],
 )
-def test_faulty_pairs_are_explained(write: Write, text: str, message: str) -> None:
+def test_invalid_pairs_are_errors_with_the_reason(write: Write, text: str, message: str) -> None:
     with pytest.raises(DataError, match=message):
         read_pairs(write("pairs.csv", text), PairColumns(label="relevance"))

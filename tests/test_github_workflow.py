@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from tests.schema import ROOT, schema_fault
+from tests.schema import ROOT, schema_errors
 
 FILE = ROOT / ".github" / "workflows" / "ci.yml"
 WORKFLOW: dict[str, Any] = yaml.safe_load(FILE.read_text(encoding="utf-8"))
@@ -16,7 +16,7 @@ STEPS = [step for job in WORKFLOW["jobs"].values() for step in job["steps"]]
 
 
 def test_workflow_follows_githubs_schema() -> None:
-    assert schema_fault("vendor.github-workflows", FILE) == ""
+    assert schema_errors("vendor.github-workflows", FILE) == ""
 
 
 def test_workflow_may_only_read_the_repository() -> None:

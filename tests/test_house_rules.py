@@ -28,7 +28,7 @@ TOP |= {"CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "README.md", "SECURITY.md"
 TOP |= {"Dockerfile", "Makefile", "docker-compose.yml", "pyproject.toml"}
 
 # Raised and caught within qtr_rerank.data, where a reader turns them into a set-aside row.
-INTERNAL_ERRORS = {"RowFaultError", "NotJsonError"}
+INTERNAL_ERRORS = {"RowError", "NotJsonError"}
 
 
 def _modules(*folders: str) -> list[Path]:

@@ -121,7 +121,7 @@ def test_each_hit_names_the_stage_that_decided_its_rank() -> None:
     assert not ranking.degraded
 
 
-def test_a_hit_explains_what_each_signal_said() -> None:
+def test_hit_explains_its_score_by_signal() -> None:
     first = first_order(
         3,
         np.array([0.9, 0.5, 0.1]),
@@ -301,5 +301,5 @@ def test_a_limit_cuts_the_same_order(logits: list[int], limit: int) -> None:
     assert hits_of(ranking, limit) == hits_of(ranking)[:limit]
 
 
-def test_an_index_made_by_default_has_what_the_default_cascade_reads() -> None:
+def test_default_index_has_the_models_of_the_default_cascade() -> None:
     assert {stage.model for stage in DEFAULT_CASCADE} <= set(DEFAULT_MODELS.split(","))

@@ -247,12 +247,12 @@ class TestConnectWithoutANode:
         [
             (401, "OPENSEARCH_PASSWORD"),
             (403, "no permissions for the catalog.*permission, or set"),
-            (429, "cannot answer now"),
-            (503, "cannot answer now"),
+            (429, "cannot respond now"),
+            (503, "cannot respond now"),
         ],
     )
     def test_refusing_node_is_explained(self, status: int, says: str) -> None:
-        # Answers as OpenSearch with its security plugin, or under load.
+        # Responds as OpenSearch with its security plugin, or under load.
         class Refusing(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = b'{"error": {"reason": "no permissions for the catalog"}}'

@@ -23,7 +23,7 @@ class TestTantivyLexical(LexicalContract):
         return build
 
 
-def test_a_reopened_index_answers_as_the_built_one(tmp_path: Path) -> None:
+def test_a_reopened_index_returns_the_same_hits(tmp_path: Path) -> None:
     built = TantivyLexical.build(tmp_path, SHOP)
     opened = TantivyLexical.open(tmp_path)
     assert len(opened) == len(SHOP)
@@ -60,7 +60,7 @@ def test_a_product_of_unencodable_text_is_kept(tmp_path: Path) -> None:
     assert [hit.id for hit in index.search("mug", 5)] == ["1"]
 
 
-def test_an_id_that_comes_twice_is_named(tmp_path: Path) -> None:
+def test_duplicate_id_is_an_error_that_names_both_products(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="'laptop' twice, as products 3 and 8"):
         TantivyLexical.build(tmp_path, [*SHOP, SHOP[2]])
 

@@ -1,4 +1,4 @@
-"""`qtr opensearch` on a real node and a real server, with each fault that `check` reports."""
+"""`qtr opensearch` on a real node and a real server, with each error that `check` reports."""
 
 from __future__ import annotations
 
@@ -113,9 +113,9 @@ def qtr(
 
 
 def _persistent(client: Any) -> dict[str, Any]:
-    answer = client.cluster.get_settings(params={"flat_settings": "true"})
+    response = client.cluster.get_settings(params={"flat_settings": "true"})
     return {
-        key: value for key, value in answer["persistent"].items() if "qtr" in key or "ml_" in key
+        key: value for key, value in response["persistent"].items() if "qtr" in key or "ml_" in key
     }
 
 
@@ -132,7 +132,7 @@ def _set(client: Any, **settings: Any) -> Iterator[None]:
 
 
 def _wrong(lines: list[str]) -> list[tuple[str, str]]:
-    """The faults in the output of `check`, each with its remedy."""
+    """The errors in the output of `check`, each with its remedy."""
     return [
         (line.removeprefix("WRONG  "), after.strip().removeprefix("remedy: "))
         for line, after in pairwise(lines)
@@ -141,8 +141,8 @@ def _wrong(lines: list[str]) -> list[tuple[str, str]]:
 
 
 def _search(client: Any, index: str, body: dict[str, Any], **params: Any) -> list[str]:
-    answer = client.search(index=index, body=body, params=params)
-    return [hit["_source"]["title"] for hit in answer["hits"]["hits"]]
+    response = client.search(index=index, body=body, params=params)
+    return [hit["_source"]["title"] for hit in response["hits"]["hits"]]
 
 
 def _body(size: int = 2) -> dict[str, Any]:
@@ -178,12 +178,12 @@ def test_remove_restores_the_cluster_after_install(
     assert _persistent(client) == before
     assert qtr("remove") == [f"{name!r} is not installed; nothing was changed"]
     for kind in ("connectors", "models", "model_groups"):
-        answer = client.transport.perform_request(
+        response = client.transport.perform_request(
             "POST",
             f"/_plugins/_ml/{kind}/_search",
             body={"query": {"term": {"name.keyword": name}}},
         )
-        assert answer["hits"]["hits"] == []
+        assert response["hits"]["hits"] == []
 
 
 def test_dry_run_prints_requests_without_the_key_and_changes_nothing(
@@ -211,7 +211,7 @@ def test_remove_keeps_settings_of_others(client: Any, server: Running, qtr: Qtr)
         assert PRIVATE_ADDRESSES not in _persistent(client)
 
 
-def test_second_install_changes_only_what_it_names(
+def test_second_install_changes_only_given_options(
     client: Any, server: Running, index: str, qtr: Qtr, name: str
 ) -> None:
     client.indices.put_settings(index=index, body={"index.search.default_pipeline": "_none"})
@@ -369,7 +369,7 @@ def _proxy(
     tls: ssl.SSLContext | None = None,
     login: str | None = None,
 ) -> Iterator[int]:
-    """Run a proxy before `url`, and yield its port. With `metrics` it answers /metrics itself, with
+    """Run a proxy before `url`, and yield its port. With `metrics` it serves /metrics itself, with
     status 403 or with a page; with `login` it refuses requests without that login.
     """
 
@@ -433,8 +433,8 @@ def test_cluster_with_tls_and_login(
         monkeypatch.setenv("OPENSEARCH_URL", opensearch_settings.url)
 
 
-class TestFaults:
-    """What `check` reports for each fault, and that its remedy works."""
+class TestCheckErrors:
+    """`check` reports each error, and its remedy works."""
 
     @pytest.fixture
     def wired(self, server: Running, qtr: Qtr) -> Qtr:
@@ -498,10 +498,10 @@ class TestFaults:
         assert _wrong(qtr("check")) == []
 
     @pytest.mark.parametrize("metrics", ["403", "elsewhere"])
-    def test_metrics_that_cannot_be_read_are_no_fault(
+    def test_unreadable_metrics_are_not_an_error(
         self, qtr: Qtr, server: Running, index: str, metrics: str
     ) -> None:
-        """A proxy refuses /metrics, or answers it with a page of its own."""
+        """A proxy refuses /metrics, or responds with a page of its own."""
         with _proxy(server.url, metrics) as port:
             qtr("install", "--server", f"http://127.0.0.1:{port}")
             assert _wrong(qtr("check", "--index", index, "--query", QUERY)) == []
@@ -646,7 +646,7 @@ class TestFaults:
         )
 
     def test_opensearch_is_down(self, qtr: Qtr) -> None:
-        with pytest.raises(QtrError, match="does not answer; start it"):
+        with pytest.raises(QtrError, match="does not respond; start it"):
             qtr("check", "--url", f"http://127.0.0.1:{_free_port()}")
 
 

@@ -101,7 +101,7 @@ def test_private_addresses(server: str, private: bool) -> None:
     assert is_private(Wiring(server)) is private
 
 
-def test_update_keeps_what_it_does_not_name() -> None:
+def test_update_keeps_options_that_are_not_given() -> None:
     first = Wiring("http://s:1", "name", prior=1.0, fields=("a", "b"))
     assert updated_wiring("name", first.record, {}) == first
     by_id = updated_wiring("name", first.record, {"ids": True})

@@ -138,9 +138,9 @@ def test_installed_wheel_indexes_and_searches_a_catalog(installed: Installed) ->
     installed.run("qtr", "sample", sample)
     index = installed.folder / "index"
     installed.run("python", "-m", "indexer", sample / "catalog.jsonl", "--index", index)
-    answer = json.loads(installed.run("qtr", "search", index, "red mug", "-k", "5", "--json"))
-    assert "red mug" in json.dumps(answer)
-    assert len(answer["hits"]) == 5
+    output = json.loads(installed.run("qtr", "search", index, "red mug", "-k", "5", "--json"))
+    assert "red mug" in json.dumps(output)
+    assert len(output["hits"]) == 5
 
 
 def test_installed_wheel_evaluates_a_run(installed: Installed) -> None:

@@ -214,7 +214,7 @@ def test_model_worse_than_bm25_is_not_handed_over(encoder: str, tmp_path: Path) 
     assert "no judge" in report["graded_by"]
 
 
-def test_faults_are_reported_before_training(encoder: str, tmp_path: Path) -> None:
+def test_errors_are_reported_before_training(encoder: str, tmp_path: Path) -> None:
     products, judgments = shop()
     catalog = write_catalog(tmp_path / "shop.jsonl", products)
     few = write_catalog(tmp_path / "few.jsonl", products[:99])

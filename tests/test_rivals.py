@@ -174,12 +174,12 @@ def _check_parity(rival: Path, exported: Path, pairs: Path) -> None:
     np.testing.assert_allclose(scorer.score_pairs([queries[3]] * 40, titles[:40]), one, atol=1e-5)
 
 
-def test_unknown_shape_lists_the_known_ones(tmp_path: Path) -> None:
+def test_unknown_architecture_is_an_error_that_lists_the_known_ones(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"'BERT-Huge'.*BERT-Base.*TinyBERT-2L-128"):
         random_cross_encoder("BERT-Huge", "fp32", tmp_path)
 
 
-def test_bench_compares_students_with_shapes(tmp_path: Path) -> None:
+def test_bench_compares_students_with_rival_architectures(tmp_path: Path) -> None:
     arguments = ["bench", "--model", "bert2dnn", "--seconds", "0.05", "--rivals", "--work"]
     arguments += [str(tmp_path), "--rival", "TinyBERT-2L-128", "--rival", "TinyBERT-4L-312"]
     result = CliRunner().invoke(cli, [*arguments, "--json"], catch_exceptions=False)

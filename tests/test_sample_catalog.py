@@ -45,7 +45,7 @@ JUDGED = {judged.query: judged for judged in sample_judgments(CATALOG)}
 INTENTS = {query.text: query.intent for query in judged_intents()}
 KINDS = shop().kinds
 
-# Of the files by seed. Models were trained on these shops and figures measured with them.
+# Digests of the written files by seed. Models are trained and figures measured on these shops.
 DIGESTS = {
     7: "d30cb1b57c82024417978d36444cd04716943d49d5f34d95ff933fcf2d1af431",
     11: "97bde297b933e3a9c9322d0c5313b8e0611ebb48b5939722378493d3bb58b342",
@@ -122,7 +122,7 @@ def test_ids_and_titles_are_unique_and_ids_count_up() -> None:
     assert len({product.title for product in CATALOG}) == len(CATALOG)
 
 
-def test_every_product_has_what_a_result_card_shows() -> None:
+def test_every_product_has_all_fields_of_a_result_card() -> None:
     for product in CATALOG:
         assert product.brand
         assert product.category

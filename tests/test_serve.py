@@ -159,7 +159,7 @@ def test_response_is_a_permutation_with_falling_scores(documents: list[str], que
     assert _indices(content) == [hit.index for hit in ranked]
     scores = [result["relevance_score"] for result in content["results"]]
     assert all(0.0 <= score <= 1.0 for score in scores)
-    # What a client sorts by scores stays in this order.
+    # A client that sorts by score keeps this order.
     for (score, hit), (below, after) in pairwise(zip(scores, ranked, strict=True)):
         assert score > below or (score == below and hit.logit == after.logit)
 

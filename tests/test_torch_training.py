@@ -1,4 +1,4 @@
-"""What both training loops share: batches of similar length, the step, the checkpoint."""
+"""The parts that both training loops share: batches of similar length, the step, the checkpoint."""
 
 from __future__ import annotations
 

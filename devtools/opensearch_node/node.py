@@ -1,6 +1,6 @@
 """A local OpenSearch node, from start to stop.
 
-It runs in Docker where Docker answers, else assembled from Maven Central and run by Java. It
+It runs in Docker where Docker responds, else assembled from Maven Central and run by Java. It
 listens on the loopback address only and has no security: it is no node for production.
 """
 
@@ -170,7 +170,7 @@ def _is_healthy(port: int) -> bool:
         connection.request("GET", "/_cluster/health?timeout=5s")
         response = connection.getresponse()
         return response.status == 200 and json.load(response)["status"] in {"yellow", "green"}
-    except (OSError, http.client.HTTPException):  # Not listening, or not ready to answer.
+    except (OSError, http.client.HTTPException):  # Not listening, or not ready to respond.
         return False
     finally:
         connection.close()

@@ -1,4 +1,4 @@
-"""What a machine needs to run an OpenSearch node: Docker, or a JDK and Maven."""
+"""The requirements to run an OpenSearch node: Docker, or a JDK and Maven."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def find_java() -> Java:
 
 
 def missing_prerequisites() -> str:
-    """What this machine lacks to run a node, in one line with the remedy; empty if nothing."""
+    """The missing requirements of a node in one line with the remedy; empty if none is missing."""
     if docker_answers():
         return ""
     missing = []
@@ -55,14 +55,14 @@ def missing_prerequisites() -> str:
     if not missing:
         return ""
     return (
-        f"no OpenSearch node can be started here: Docker does not answer, and "
+        f"no OpenSearch node can be started here: Docker does not respond, and "
         f"{', and '.join(missing)}; start Docker, or install a JDK from 17 and Maven "
         "(Debian: apt-get install openjdk-17-jdk-headless maven)"
     )
 
 
 def docker_answers() -> bool:
-    """Whether there is a Docker client whose engine answers."""
+    """Whether there is a Docker client whose engine responds."""
     return shutil.which("docker") is not None and succeeds(["docker", "info"], timeout=30)
 
 

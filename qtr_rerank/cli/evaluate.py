@@ -46,7 +46,7 @@ _FOR_PAIRS = ("label", "score", "query", "thresholds", "label_range", "cutoff", 
 )
 @click.option("--allow-missing", is_flag=True, help="Score 0 for queries that a run lacks.")
 @click.option("--permutations", type=int, default=PERMUTATIONS, show_default=True)
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the permutations.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the permutations.")
 @click.option("--pairs", type=_FILE, help="Scored pairs, as 'qtr score' writes them.")
 @click.option("--label", help="Column with the pairs' labels.")
 @click.option("--score", help="Column with the scores.  [default: rank by logit, RMSE of score]")
@@ -61,7 +61,9 @@ _FOR_PAIRS = ("label", "score", "query", "thresholds", "label_range", "cutoff", 
 @click.option(
     "--label-range", type=(float, float), help="Ends of the label scale.  [default: as in the file]"
 )
-@click.option("-k", "--cutoff", type=int, default=10, show_default=True, help="Of the pairs' nDCG.")
+@click.option(
+    "-k", "--cutoff", type=int, default=10, show_default=True, help="Cutoff of the pairs' nDCG."
+)
 @click.option("--gains", type=click.Choice(GAINS), default="linear", show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--per-query", is_flag=True, help="With --json: each query's values too.")

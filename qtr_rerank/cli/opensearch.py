@@ -152,7 +152,7 @@ def check(
     query: str | None,
     search: Path | None,
 ) -> None:
-    """Test each part; for each fault print the remedy. Exit status 1 if anything is wrong."""
+    """Test each part and print each error with its remedy. Exit status 1 if anything is wrong."""
     from qtr_rerank.opensearch.check import check as check_parts
 
     if (query is not None or search is not None) and index is None:

@@ -149,7 +149,9 @@ def augment(pairs_file: Path, per_pair: int, seed: int, out: Path) -> None:
 @pairs.command("sample")
 @click.option("--queries", default=1500, show_default=True, help="Queries to generate.")
 @click.option("--per-query", default=16, show_default=True, help="Maximum products per query.")
-@click.option("--seed", default=11, show_default=True, help="Of the shop; not `qtr sample`'s.")
+@click.option(
+    "--seed", default=11, show_default=True, help="Seed of the shop; differs from `qtr sample`'s."
+)
 @click.option("--reads", default=DEFAULT_TEMPLATE, show_default=True, help=READS_HELP)
 @click.option("-o", "--out", required=True, type=OUT_PATH, help="Parquet file to write.")
 def sample(queries: int, per_query: int, seed: int, reads: str, out: Path) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from qtr_rerank.data.column_mapping import ColumnMapping, resolve_columns
 from qtr_rerank.data.product_rows import to_product
-from qtr_rerank.data.rows import BadRow, Row, RowFaultError, bad_row
+from qtr_rerank.data.rows import BadRow, Row, RowError, bad_row
 from qtr_rerank.data.tables import Table
 from qtr_rerank.errors import DataError
 from qtr_rerank.records import Product
@@ -99,9 +99,9 @@ class CatalogReader:
             product = self._to_product(row)
             if product.id in seen:
                 reason = f"the id of line {seen[product.id]} again; ids must be unique"
-                raise RowFaultError("id", product.id, reason)
-        except RowFaultError as fault:
-            raise _SetAsideError(bad_row(self.source, row, fault)) from fault
+                raise RowError("id", product.id, reason)
+        except RowError as error:
+            raise _SetAsideError(bad_row(self.source, row, error)) from error
         seen[product.id] = row.line
         return product
 

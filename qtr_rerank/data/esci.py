@@ -16,7 +16,7 @@ from qtr_rerank.data.column_mapping import ColumnMapping
 from qtr_rerank.data.dataset_files import first_file
 from qtr_rerank.data.judgments import judgments_of, required_text
 from qtr_rerank.data.product_rows import to_product
-from qtr_rerank.data.rows import BadRow, Row, RowFaultError
+from qtr_rerank.data.rows import BadRow, Row, RowError
 from qtr_rerank.data.tables import Table
 from qtr_rerank.errors import DataError
 from qtr_rerank.records import Judgment, Product
@@ -78,7 +78,7 @@ def read_esci_judgments(
             return None
         label = row.fields["esci_label"]
         if label not in RATINGS:
-            raise RowFaultError("esci_label", label, f"expected one of {', '.join(RATINGS)}")
+            raise RowError("esci_label", label, f"expected one of {', '.join(RATINGS)}")
         query = required_text(row.fields, "query")
         return Judgment(query, required_text(row.fields, "product_id"), RATINGS[label])
 

@@ -16,7 +16,7 @@ from qtr_rerank.data.column_mapping import ColumnMapping
 from qtr_rerank.data.dataset_files import find_file, first_file
 from qtr_rerank.data.judgments import judgments_of, read_judgments, required_number, required_text
 from qtr_rerank.data.product_rows import to_product
-from qtr_rerank.data.rows import BadRow, Row, RowFaultError, bad_row
+from qtr_rerank.data.rows import BadRow, Row, RowError, bad_row
 from qtr_rerank.data.tables import Table
 from qtr_rerank.records import Judgment
 
@@ -86,7 +86,7 @@ def _kaggle_rows(folder: Path) -> Iterator[Row | BadRow]:
             uid, title = row.fields["product_uid"], row.fields["product_title"]
             if not uid.strip() or not title.strip():
                 column = "product_title" if uid.strip() else "product_uid"
-                yield bad_row(path, row, RowFaultError(column, "", f"the {column} is missing"))
+                yield bad_row(path, row, RowError(column, "", f"the {column} is missing"))
             # One line is one pair: a product occurs in many.
             elif uid not in products:
                 products[uid] = Row(row.line, {"product_uid": uid, "product_title": title})
@@ -116,7 +116,7 @@ def _attribute(path: Path, products: dict[str, Row]) -> Iterator[BadRow]:
         if not uid or not name:
             column = "product_uid" if not uid else "name"
             yield bad_row(
-                path, row, RowFaultError(column, "", "the attribute has no product or no name")
+                path, row, RowError(column, "", "the attribute has no product or no name")
             )
             continue
         # Because of the blank rows, some tools wrote the ids as floats.

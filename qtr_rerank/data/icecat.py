@@ -18,7 +18,7 @@ from qtr_rerank.data.column_mapping import ColumnMapping
 from qtr_rerank.data.dataset_files import first_file
 from qtr_rerank.data.judgments import read_judgments
 from qtr_rerank.data.product_rows import to_product
-from qtr_rerank.data.rows import BadRow, Row, RowFaultError
+from qtr_rerank.data.rows import BadRow, Row, RowError
 from qtr_rerank.data.tables import Table
 from qtr_rerank.records import AttributeValue, Judgment, Product
 
@@ -79,7 +79,7 @@ def _units(fields: Mapping[str, Any], cents: float | None) -> float | None:
     if cents is None:
         return None
     if not cents.is_integer():
-        raise RowFaultError("price", fields["price"], "expected a whole number of cents")
+        raise RowError("price", fields["price"], "expected a whole number of cents")
     return cents / 100
 
 

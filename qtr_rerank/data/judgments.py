@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from qtr_rerank.data.rows import BadRow, Row, RowFaultError, bad_row
+from qtr_rerank.data.rows import BadRow, Row, RowError, bad_row
 from qtr_rerank.data.tables import Table
 from qtr_rerank.errors import DataError
 from qtr_rerank.records import Judgment
@@ -51,33 +51,33 @@ def judgments_of(
             first, line = found.setdefault(key, (judgment, row.line))
             if first.rating != judgment.rating:
                 reason = f"{key} was rated {first.rating} in line {line}; keep one rating"
-                raise RowFaultError("rating", judgment.rating, reason)
-        except RowFaultError as fault:
-            raise DataError(f"bad judgment: {bad_row(path, row, fault)}") from fault
+                raise RowError("rating", judgment.rating, reason)
+        except RowError as error:
+            raise DataError(f"bad judgment: {bad_row(path, row, error)}") from error
     if not found:
         raise DataError(f"{path} has no judgments; expected one per row")
     return [judgment for judgment, _ in found.values()]
 
 
 def required_text(fields: Mapping[str, Any], column: str) -> str:
-    """The cell as text. Raises RowFaultError where it is empty, or neither text nor an integer."""
+    """The cell as text. Raises RowError where it is empty, or neither text nor an integer."""
     value = fields.get(column)
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     if not isinstance(value, str) or not value.strip():
-        raise RowFaultError(column, "" if value is None else value, f"the {column} is missing")
+        raise RowError(column, "" if value is None else value, f"the {column} is missing")
     return value
 
 
 def required_number(fields: Mapping[str, Any], column: str) -> float:
-    """The cell as a finite number. Raises RowFaultError."""
+    """The cell as a finite number. Raises RowError."""
     value = fields.get(column)
     number = math.nan
     if isinstance(value, int | float | str) and not isinstance(value, bool):
         with suppress(ValueError, OverflowError):
             number = float(value)
     if not math.isfinite(number):
-        raise RowFaultError(column, "" if value is None else value, "expected a finite number")
+        raise RowError(column, "" if value is None else value, "expected a finite number")
     return number
 
 

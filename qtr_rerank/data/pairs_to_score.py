@@ -20,7 +20,7 @@ from typing import Any, Literal
 from qtr_rerank.atomic import replacing
 from qtr_rerank.data.file_formats import TableFormat, format_of_name
 from qtr_rerank.data.row_writers import RowWriter, open_writer
-from qtr_rerank.data.rows import BadRow, Row, RowFaultError, bad_row
+from qtr_rerank.data.rows import BadRow, Row, RowError, bad_row
 from qtr_rerank.data.tables import Table
 from qtr_rerank.errors import DataError
 
@@ -98,8 +98,8 @@ class PairReader:
             raise _BadPairError(row)
         try:
             query, title = (_text(row, column) for column in (self._query, self._title))
-        except RowFaultError as fault:
-            raise _BadPairError(bad_row(self.path, row, fault)) from fault
+        except RowError as error:
+            raise _BadPairError(bad_row(self.path, row, error)) from error
         return row.fields, query, title
 
 
@@ -119,9 +119,9 @@ def _text(row: Row, column: str) -> str:
     if isinstance(value, int | float) and not isinstance(value, bool) and value == value:
         return str(value)  # JSON and Parquet hold a query such as 501 as a number
     if value is not None and not isinstance(value, str | float):
-        raise RowFaultError(column, value, "expected text")
+        raise RowError(column, value, "expected text")
     if not isinstance(value, str) or not value.strip():
-        raise RowFaultError(column, "" if value is None else value, f"the {column} is missing")
+        raise RowError(column, "" if value is None else value, f"the {column} is missing")
     return value
 
 

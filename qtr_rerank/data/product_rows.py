@@ -11,7 +11,7 @@ from typing import Any
 
 from qtr_rerank.data.column_mapping import ColumnMapping, resolve_columns
 from qtr_rerank.data.prices import parse_price
-from qtr_rerank.data.rows import RowFaultError, strict_json
+from qtr_rerank.data.rows import RowError, strict_json
 from qtr_rerank.records import AttributeValue, Product
 
 # Separators that join a list of texts, for text fields.
@@ -19,14 +19,14 @@ _JOIN = {"category": " / ", "description": "\n", "brand": ", "}
 
 
 def to_product(row: Mapping[str, Any], mapping: ColumnMapping) -> Product:
-    """One row as a product. Raises RowFaultError with column, value and reason."""
+    """One row as a product. Raises RowError with column, value and reason."""
     columns = resolve_columns(mapping, tuple(row))
     values: dict[str, Any] = {}
     for name in ("id", "title"):
         column = columns.get(name) or mapping.named().get(name, name)
         values[name] = _text(column, row.get(column), name)
         if not values[name].strip():
-            raise RowFaultError(column, values[name], f"the {name} is missing")
+            raise RowError(column, values[name], f"the {name} is missing")
     for name in ("brand", "category", "description", "image"):
         values[name] = _text(columns[name], row[columns[name]], name) if name in columns else ""
     used = set(columns.values())
@@ -55,14 +55,14 @@ def _text(column: str, value: object, name: str) -> str:
             return value[0] if value else ""
         if name in _JOIN:
             return _JOIN[name].join(value)
-    raise RowFaultError(column, value, f"expected text for the {name}")
+    raise RowError(column, value, f"expected text for the {name}")
 
 
 def _price(column: str, row: Mapping[str, Any]) -> tuple[float | None, str]:
     try:
         return parse_price(row.get(column))
     except ValueError as error:
-        raise RowFaultError(column, row[column], str(error)) from error
+        raise RowError(column, row[column], str(error)) from error
 
 
 def _nested_extra(extra: dict[str, Any]) -> dict[str, Any]:
@@ -81,7 +81,7 @@ def _nested_extra(extra: dict[str, Any]) -> dict[str, Any]:
 
 def read_attributes(column: str, value: object) -> dict[str, AttributeValue]:
     """A JSON object, or its text, as attributes. Lists and objects in it become JSON text; nulls
-    are left out. Raises RowFaultError.
+    are left out. Raises RowError.
     """
     if value is None or value == "":
         return {}
@@ -89,11 +89,11 @@ def read_attributes(column: str, value: object) -> dict[str, AttributeValue]:
         try:
             value = strict_json(value)
         except ValueError as error:
-            raise RowFaultError(column, value, f"bad JSON: {error}") from error
+            raise RowError(column, value, f"bad JSON: {error}") from error
     if isinstance(value, list) and all(isinstance(each, tuple) for each in value):
         value = dict(value)  # a Parquet map
     if not isinstance(value, dict):
-        raise RowFaultError(column, value, "expected a JSON object of attributes")
+        raise RowError(column, value, "expected a JSON object of attributes")
     plain = {str(key): _plain(each) for key, each in value.items() if each is not None}
     return {
         key: each if isinstance(each, str | float | int) else json.dumps(each, ensure_ascii=False)

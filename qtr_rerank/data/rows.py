@@ -24,10 +24,10 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class BadRow:
-    """A row that was set aside: its location, the faulty value, and the reason.
+    """A row that was set aside: its location, the bad value, and the reason.
 
     `line` is the row's first line (in Parquet, the row number, from 1); `column` is empty where
-    the fault is not in one column; `row` is the whole row as text.
+    no single column is bad; `row` is the whole row as text.
     """
 
     file: str
@@ -46,8 +46,8 @@ class BadRow:
         return asdict(self)
 
 
-class RowFaultError(Exception):
-    """A fault in one row. The reader, which knows file and line, turns it into a `BadRow`."""
+class RowError(Exception):
+    """An error in one row. The reader, which knows file and line, turns it into a `BadRow`."""
 
     def __init__(self, column: str, value: object, reason: str) -> None:
         super().__init__(reason)
@@ -67,12 +67,12 @@ def shown(value: str) -> str:
     return repr(value if len(value) <= _SHOWN else value[: _SHOWN - 3] + "...")
 
 
-def bad_row(file: Path, row: Row, fault: RowFaultError) -> BadRow:
-    """The row as a `BadRow`, with its fault."""
+def bad_row(file: Path, row: Row, error: RowError) -> BadRow:
+    """The row as a `BadRow`, with the reason of `error`."""
     raw = row.raw
     if raw is None:
         raw = json.dumps(row.fields, ensure_ascii=False, default=str)
-    return BadRow(str(file), row.line, fault.column, fault.value, fault.reason, as_text(raw))
+    return BadRow(str(file), row.line, error.column, error.value, error.reason, as_text(raw))
 
 
 class NotJsonError(ValueError):

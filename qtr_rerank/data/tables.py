@@ -22,7 +22,7 @@ from qtr_rerank.data.rows import (
     BadRow,
     NotJsonError,
     Row,
-    RowFaultError,
+    RowError,
     as_text,
     bad_row,
     is_json_sound,
@@ -72,7 +72,7 @@ class Table:
     def require(self, *columns: str) -> Table:
         """Returns the table. Raises DataError where the header or schema lacks one of the columns.
 
-        JSON has no header: a missing column is then a fault of the row.
+        JSON has no header: a missing column is then an error of the row.
         """
         missing = [
             name for name in columns if self.columns is not None and name not in self.columns
@@ -133,30 +133,30 @@ class Table:
         number = 1
         while True:
             lines.taken.clear()
-            fault = ""
+            reason = ""
             try:
                 # Strict: otherwise an unclosed quote swallows the rest of the file.
                 cells = next(csv.reader(lines, delimiter=self._delimiter, strict=True))
             except StopIteration:
                 return
             except csv.Error as error:
-                # Only the first line is at fault; the lines it swallowed are read again.
-                cells, fault = [], f"not readable as {self.format.upper()}: {error}"
+                # Only the first line is bad; the lines it swallowed are read again.
+                cells, reason = [], f"not readable as {self.format.upper()}: {error}"
                 lines.put_back()
             if cells and width is not None and len(cells) != width:
-                fault = f"{len(cells)} columns where the header has {width}"
+                reason = f"{len(cells)} columns where the header has {width}"
                 if len(lines.taken) > 1:
-                    fault += f", in {len(lines.taken)} lines that a quote holds together"
-            if fault and self._delimiter == "\t":
+                    reason += f", in {len(lines.taken)} lines that a quote holds together"
+            if reason and self._delimiter == "\t":
                 # Tab-separated files are often written without quoting: a quote is then plain text.
                 plain = lines.taken[0].rstrip("\r\n").split("\t")
                 if len(plain) == width:
                     lines.put_back()
-                    cells, fault = plain, ""
+                    cells, reason = plain, ""
             raw = "".join(lines.taken)
-            if fault:
+            if reason:
                 text = as_text(raw)
-                yield BadRow(str(self.path), number, "", text.rstrip("\r\n"), fault, text)
+                yield BadRow(str(self.path), number, "", text.rstrip("\r\n"), reason, text)
             elif cells:
                 yield number, cells, raw
             number += len(lines.taken)
@@ -208,17 +208,17 @@ class Table:
         except json.JSONDecodeError as error:
             at = text[max(error.pos - 20, 0) : error.pos + 20].strip()
             reason = f"bad JSON: {error.msg} at character {error.pos + 1}"
-            return bad_row(self.path, row, RowFaultError("", at, reason))
+            return bad_row(self.path, row, RowError("", at, reason))
         except NotJsonError as error:
             fields = json.loads(text)
             items = fields.items() if isinstance(fields, dict) else ()
             column = next((name for name, value in items if not is_json_sound(value)), "")
             reason = f"{error} has no meaning in JSON; write null where there is no value"
-            return bad_row(self.path, row, RowFaultError(column, str(error), reason))
+            return bad_row(self.path, row, RowError(column, str(error), reason))
         except (RecursionError, ValueError) as error:  # too deep, or a number of too many digits
-            return bad_row(self.path, row, RowFaultError("", text.strip(), f"bad JSON: {error}"))
+            return bad_row(self.path, row, RowError("", text.strip(), f"bad JSON: {error}"))
         if not isinstance(fields, dict):
-            return bad_row(self.path, row, RowFaultError("", text.strip(), "not a JSON object"))
+            return bad_row(self.path, row, RowError("", text.strip(), "not a JSON object"))
         row = Row(line, fields, text)
         return row if text.isascii() else self._checked(row)
 
@@ -238,8 +238,8 @@ class Table:
         for column, value in row.fields.items():
             text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
             if SURROGATE.search(column) or SURROGATE.search(text):
-                fault = RowFaultError(as_text(column), text, f"not {self.encoding.upper()} text")
-                return bad_row(self.path, row, fault)
+                error = RowError(as_text(column), text, f"not {self.encoding.upper()} text")
+                return bad_row(self.path, row, error)
         return row
 
 

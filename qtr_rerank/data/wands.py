@@ -18,7 +18,7 @@ from qtr_rerank.data.column_mapping import ColumnMapping
 from qtr_rerank.data.dataset_files import first_file
 from qtr_rerank.data.judgments import judgments_of, required_text
 from qtr_rerank.data.product_rows import to_product
-from qtr_rerank.data.rows import BadRow, Row, RowFaultError
+from qtr_rerank.data.rows import BadRow, Row, RowError
 from qtr_rerank.data.tables import Table
 from qtr_rerank.errors import DataError
 from qtr_rerank.records import AttributeValue, Judgment, Product
@@ -61,9 +61,9 @@ def read_wands_judgments(folder: Path | str) -> list[Judgment]:
         query_id = required_text(row.fields, "query_id")
         label = row.fields["label"]
         if query_id not in queries:
-            raise RowFaultError("query_id", query_id, "no such id in query.csv")
+            raise RowError("query_id", query_id, "no such id in query.csv")
         if label not in RATINGS:
-            raise RowFaultError("label", label, f"expected one of {', '.join(RATINGS)}")
+            raise RowError("label", label, f"expected one of {', '.join(RATINGS)}")
         product_id = required_text(row.fields, "product_id")
         return Judgment(queries[query_id], product_id, RATINGS[label])
 

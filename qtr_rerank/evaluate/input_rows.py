@@ -21,7 +21,7 @@ class RowLocation:
     path: Path
     line: int
 
-    def fault(self, column: str, value: str, expected: str) -> DataError:
+    def error(self, column: str, value: str, expected: str) -> DataError:
         """The error for an unusable value: file, line, column, value, and what was expected."""
         return DataError(f"{self.path}, line {self.line}, column '{column}': {value!r} {expected}")
 
@@ -32,7 +32,7 @@ class RowLocation:
         except ValueError:
             parsed = math.nan
         if not math.isfinite(parsed):
-            raise self.fault(column, value, "is not a finite number")
+            raise self.error(column, value, "is not a finite number")
         return parsed
 
 

@@ -93,9 +93,9 @@ def _table_rows(path: Path) -> Iterator[tuple[RowLocation, str, str, float]]:
     for location, row in rows:
         query, document = cell_text(row, query_column), cell_text(row, document_column)
         if not query.strip():
-            raise location.fault(query_column, query, "is empty; each judgment needs its query")
+            raise location.error(query_column, query, "is empty; each judgment needs its query")
         if not document.strip():
-            raise location.fault(
+            raise location.error(
                 document_column, document, "is empty; each judgment needs a document"
             )
         rating = location.number(rating_column, cell_text(row, rating_column))

@@ -230,7 +230,7 @@ def _parse(notation: str) -> tuple[Any, dict[str, Any]]:
 
     `ir_measures.parse_measure` is not used: it needs parts of `ast` that Python 3.14 removed.
     """
-    fault = SettingsError(
+    not_a_measure = SettingsError(
         f"measure {notation!r} is not in ir-measures' notation; write it like nDCG@10, AP or "
         "RR(rel=2)@10"
     )
@@ -245,9 +245,9 @@ def _parse(notation: str) -> tuple[Any, dict[str, Any]]:
             parameters = {str(item.arg): ast.literal_eval(item.value) for item in node.keywords}
             node = node.func
     except (SyntaxError, ValueError) as error:
-        raise fault from error
+        raise not_a_measure from error
     if not isinstance(node, ast.Name):
-        raise fault
+        raise not_a_measure
     registry: Mapping[str, Any] = ir_measures.measures.registry
     if node.id not in registry:
         raise SettingsError(

@@ -57,7 +57,7 @@ class Api:
         self._client.close()
 
     def require_opensearch(self) -> None:
-        """Raises EngineUnavailableError where something else answers, or nothing."""
+        """Raises EngineUnavailableError where no OpenSearch responds."""
         try:
             root = self.get("/")
         except RefusedError:
@@ -83,7 +83,7 @@ class Api:
         """POST a request for which OpenSearch calls the rerank server.
 
         OpenSearch passes the server's status on, so 401 and 403 are not about OpenSearch's login.
-        Raises EngineUnavailableError where OpenSearch does not answer, RefusedError.
+        Raises EngineUnavailableError where OpenSearch does not respond, RefusedError.
         """
         return self._send("POST", path, body, calls_server=True)
 

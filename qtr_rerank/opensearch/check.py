@@ -1,7 +1,7 @@
 """Plugin: test an installation part by part, and report what is wrong with its remedy.
 
-A search does not show faults: its pipeline has `ignore_failure`, so that a search survives its
-reranker. So each part is tested by itself, and then a search (`check_search`).
+A search does not show errors of reranking: its pipeline has `ignore_failure`, so the search
+survives. So each part is tested by itself, and then a search (`check_search`).
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def check(
 
     With `index` and `query` (or `search`, a search body as an application sends it) a search is
     run with and without the pipeline. Raises EngineUnavailableError where OpenSearch does not
-    answer.
+    respond.
     """
     require_name(name)
     installation = find_installation(api, name)
@@ -111,7 +111,7 @@ def _check_server(api: Api, model_id: str, endpoint: str, connector: Mapping[str
         api.run(f"/_plugins/_ml/_predict/text_similarity/{model_id}", _PROBE)
     except RefusedError as error:
         return diagnose(error.reason, endpoint, connector["parameters"]["model"])
-    return Finding(f"OpenSearch reaches the server at {base_address(endpoint)}, and it answers")
+    return Finding(f"OpenSearch reaches the server at {base_address(endpoint)}, and it responds")
 
 
 def _check_pipeline(pipeline: Mapping[str, Any] | None, model_id: str, name: str) -> Finding:

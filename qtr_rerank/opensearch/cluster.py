@@ -17,7 +17,7 @@ _MAX_SAME_NAME = 100
 
 @dataclass(frozen=True, slots=True)
 class Installation:
-    """What `install` left in a cluster under one name; an id is None where the object is missing.
+    """The objects of `install` in a cluster under one name; an id is None if the object is missing.
 
     `record` is the note of this name, `other_records` those of other names, `original` what the
     cluster settings were before the first of them.

@@ -120,7 +120,7 @@ def _original(
     persistent: Mapping[str, Any],
     patterns: list[str],
 ) -> dict[str, Any]:
-    """What the settings were before the first name changed them; what is recorded stays."""
+    """The settings before the first name changed them; recorded values stay."""
     original = dict(recorded)
     for setting in added:
         if setting not in original:

@@ -25,7 +25,7 @@ def read_counter(endpoint: str, counter: re.Pattern[str]) -> float | None:
         return None
     finally:
         connection.close()
-    # A proxy may answer with a page of its own.
+    # A proxy may respond with a page of its own.
     if response.status != http.HTTPStatus.OK or "qtr_requests" not in text:
         return None
     return sum(float(count) for count in counter.findall(text))

@@ -43,8 +43,8 @@ class Wiring:
 
     `server` is the rerank server's address as the OpenSearch nodes see it; `name` names the search
     pipeline, the connector and the model in OpenSearch. The server's model `model` reads `fields`
-    of each hit; with `ids` the one field holds ids of the server's index. Of a search for `size`
-    hits, `oversample` times as many are reranked; `prior` weighs OpenSearch's order, in logits per
+    of each hit; with `ids` the one field holds ids of the server's index. A search for `size` hits
+    reranks `oversample` times as many; `prior` weighs OpenSearch's order, in logits per
     e-fold of rank. A search waits at most `timeout` whole seconds for the server. `index` gets the
     pipeline as its default. `api_key` is the server's.
     """

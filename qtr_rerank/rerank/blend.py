@@ -49,9 +49,9 @@ def normalised(name: str, values: Sequence[float | None]) -> NDArray[np.float64]
     """Values (documents,) in 0..1: 0 for the lowest, for None, and where all are equal."""
     given = np.array([value is not None for value in values], dtype=np.bool_)
     column = np.array([0.0 if value is None else value for value in values], dtype=np.float64)
-    faulty = np.flatnonzero(given & ~np.isfinite(column))
-    if len(faulty):
-        place = int(faulty[0])
+    not_finite = np.flatnonzero(given & ~np.isfinite(column))
+    if len(not_finite):
+        place = int(not_finite[0])
         raise DataError(
             f"document {place} has {name!r} {values[place]!r}; expected a finite number"
         )

@@ -41,8 +41,8 @@ def require_ids(ids: Iterable[str]) -> list[str]:
 def text_of(document: Document, place: int, reads: ProductText) -> str:
     """The text that a model of template `reads` reads of the document at `place` (from 0).
 
-    A text is read as it is. Of a Product, or a mapping with `title`, the template's fields are
-    read; else the mapping's `text`. Raises DataError naming the place.
+    A text is returned unchanged. The template renders a Product or a mapping with `title`; any
+    other mapping gives its `text`. Raises DataError naming the place.
     """
     if isinstance(document, str):
         return document

@@ -42,7 +42,7 @@ TitleFeatures = Callable[[Places], Arrays]
 
 
 class StageScorer(Protocol):
-    """What the kernel needs of a model; a `Scorer` is one."""
+    """The part of a model that the kernel uses; a `Scorer` has it."""
 
     name: str
 

@@ -122,8 +122,8 @@ class Reranker:
 
         A document is a text, a `Product`, or a mapping with `title` (or `text`) and perhaps `id`,
         `brand` and `category`; `Ranked.document` is the same object. Without an id, its place is
-        its id. Of a product, or of a mapping with `title`, the model reads what its template says
-        (`Reranker.reads`); it reads a plain text, or `text`, as it is.
+        its id. The model's template (`Reranker.reads`) renders a product or a mapping with `title`;
+        a plain text, or `text`, is read unchanged.
 
         `prior` makes the given order count, where it is one by relevance: so many logits are taken
         off for each e-fold of (place + 10). The search of this package uses 2.

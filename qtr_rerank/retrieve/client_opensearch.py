@@ -66,11 +66,11 @@ def engine_errors(url: str) -> Iterator[None]:
         ) from error
     except exceptions.ConnectionTimeout as error:
         raise EngineUnavailableError(
-            f"{node} did not answer in time; check its load and its log"
+            f"{node} did not respond in time; check its load and its log"
         ) from error
     except exceptions.ConnectionError as error:
         raise EngineUnavailableError(
-            f"{node} does not answer; start it (make opensearch) or set OPENSEARCH_URL"
+            f"{node} does not respond; start it (make opensearch) or set OPENSEARCH_URL"
         ) from error
     except exceptions.AuthenticationException as error:
         raise EngineUnavailableError(
@@ -89,7 +89,7 @@ def engine_errors(url: str) -> Iterator[None]:
     except exceptions.TransportError as error:
         if error.status_code == 429 or error.status_code >= 500:
             raise EngineUnavailableError(
-                f"{node} cannot answer now, status {error.status_code} ({error_reason(error)}); "
+                f"{node} cannot respond now, status {error.status_code} ({error_reason(error)}); "
                 "check its load and its log"
             ) from error
         raise CatalogIndexError(
@@ -117,7 +117,7 @@ def _check(settings: OpenSearchSettings) -> None:
 
 
 def not_opensearch(url: str) -> str:
-    """The message for an address at which another server answers."""
+    """The message for an address at which another server responds."""
     return (
         f"the server at {without_login(url)} is not OpenSearch; give OpenSearch's address in "
         "OPENSEARCH_URL, or with --url"

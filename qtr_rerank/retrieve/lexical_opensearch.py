@@ -52,7 +52,7 @@ class OpenSearchLexical:
     def connect(cls, settings: OpenSearchSettings, alias: str) -> OpenSearchLexical:
         """Open the index behind `alias`.
 
-        Raises EngineUnavailableError if no node answers, CatalogIndexError if it has no such
+        Raises EngineUnavailableError if no node responds, CatalogIndexError if it has no such
         alias.
         """
         client = connect(settings)

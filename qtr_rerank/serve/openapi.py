@@ -16,9 +16,9 @@ _ERRORS = {
     "401": "The API key is missing or not valid.",
     "404": "No such model.",
     "413": "The body is too large.",
-    "422": "The body is JSON, but not what is expected.",
+    "422": "The body is JSON, but does not match the schema.",
     "429": "The admission queue is full; Retry-After says when to try again.",
-    "504": "Time ran out, and the client asked for a complete order.",
+    "504": "Time ran out, and X-QTR-Strict requires a complete order.",
 }
 _REF = "#/components/schemas/{model}"
 

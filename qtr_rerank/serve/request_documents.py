@@ -1,4 +1,4 @@
-"""Plug in: what a model reads of each document of a request: a text, or stored title features."""
+"""Plug in: turns the documents of a request into model inputs: texts or stored title features."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from qtr_rerank.template import ProductText
 
 
 class ServedScorer(StageScorer, Protocol):
-    """What the kernel needs of a model, and what the server's page shows of it."""
+    """A scorer for the kernel, with the attributes that the server's page shows."""
 
     kind: str
     fingerprint: str
 
 
 class ServedModel(Protocol):
-    """What the service needs of a model; a `Reranker` is one."""
+    """The part of a model that the service uses; a `Reranker` has it."""
 
     @property
     def name(self) -> str: ...
@@ -86,7 +86,7 @@ class DocumentInputs:
 def read_documents(
     request: RerankRequest, model: ServedModel, settings: ServerSettings
 ) -> DocumentInputs:
-    """What the model reads. Raises RequestError (422) naming the document that cannot be read."""
+    """The inputs of `model`. Raises RequestError (422) naming a document that cannot be read."""
     if request.documents_are_ids and model.store is None:
         raise unprocessable(_no_stored_titles(settings, model.name))
     texts: list[str | None] = []

@@ -1,4 +1,4 @@
-"""Plug in: errors that a client is told, before a format gives them their form on the wire."""
+"""Plug in: errors for the client, before a wire format serialises them."""
 
 from __future__ import annotations
 

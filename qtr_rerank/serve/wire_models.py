@@ -118,7 +118,7 @@ class BilledUnits(BaseModel):
 
 
 class Meta(BaseModel):
-    """What a client should know about the response besides the results."""
+    """Metadata of a response."""
 
     api_version: ApiVersion
     billed_units: BilledUnits = Field(default_factory=BilledUnits)
@@ -126,7 +126,7 @@ class Meta(BaseModel):
         None, description="Time ran out; documents that were not scored keep their order, last."
     )
     unknown_ids: tuple[str, ...] | None = Field(
-        None, description="Ids that the index does not hold; they stand last."
+        None, description="Ids that the index lacks; their documents come last."
     )
     warnings: tuple[str, ...] | None = None
 
@@ -231,7 +231,7 @@ def _without_half_characters(body: bytes, error: ValueError) -> Any:
 
 def _first_error(error: ValidationError) -> str:
     first = error.errors(include_url=False)[0]
-    # Where a value may have several types, the location ends with the name of one of them.
+    # Pydantic appends the type's name to the location of a union; drop it.
     location = [part for part in first["loc"] if part not in {"str", "dict[str,any]"}]
     name = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location)
     if first["type"] == "missing":

@@ -227,7 +227,7 @@ def _meta(
     settings: DistillSettings,
     report: DistillReport,
 ) -> dict[str, Any]:
-    """What `student.json` records about the run: settings, result and calibration."""
+    """The record of the run in `student.json`: settings, result and calibration."""
     logits = _logits(student, pairs, held_out, settings.batch)
     queries = pairs.query_of[held_out]
     # Without queries (single sentences), the two halves are made by title.

@@ -151,8 +151,8 @@ def write_sample_pairs(
     """Write judged pairs of the sample shop, whose grades follow from product attributes.
 
     The shop differs from the one that `qtr sample` writes (another seed), and so do its queries.
-    Of each query at most `per_query` products: half the best graded, half a random sample of the
-    rest. Columns as `write_judged_pairs`.
+    Each query gets at most `per_query` products: half are the best graded, half a random sample
+    of the rest. Columns as `write_judged_pairs`.
     """
     catalog = sample_catalog(seed=seed)
     reads = reads or ProductText()

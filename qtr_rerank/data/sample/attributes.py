@@ -115,7 +115,7 @@ def _coloured(entry: Entry, vocabulary: Vocabulary) -> Choices:
 
 
 def _fitting(entry: Entry, models: Mapping[str, tuple[str, ...]]) -> Choices:
-    """What an accessory fits: a list of names, or the models of a kind above it."""
+    """The devices that an accessory fits: names, or the models of a kind above it."""
     if not entry.has("models_of"):
         names = entry.texts("values")
     else:

@@ -29,8 +29,8 @@ class Entry:
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
             raise DataError(f"{path.name} is not a readable TOML file: {error}") from None
 
-    def refuse(self, fault: str) -> NoReturn:
-        raise DataError(f"{self.where}: {fault}")
+    def refuse(self, reason: str) -> NoReturn:
+        raise DataError(f"{self.where}: {reason}")
 
     def has(self, key: str) -> bool:
         self._known.append(key)
