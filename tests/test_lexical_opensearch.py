@@ -266,10 +266,11 @@ class TestConnectWithoutANode:
                 """Nothing on the terminal."""
 
         with HTTPServer(("127.0.0.1", 0), Refusing) as server:
+            settings = OpenSearchSettings(f"http://127.0.0.1:{server.server_port}", "shop", "x")
+            # Connected before the thread starts: without opensearch-py the test ends here.
+            lexical = OpenSearchLexical(connect(settings), settings.url, "catalog")
             thread = Thread(target=server.serve_forever)
             thread.start()
-            settings = OpenSearchSettings(f"http://127.0.0.1:{server.server_port}", "shop", "x")
-            lexical = OpenSearchLexical(connect(settings), settings.url, "catalog")
             try:
                 with closing(lexical), pytest.raises(EngineUnavailableError, match=says):
                     len(lexical)
