@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
@@ -75,7 +75,14 @@ def build_shop_index(folder: Path) -> Path:
 @contextmanager
 def serving(app: Flask) -> Iterator[str]:
     """Serve the application on a free local port; yields its address, and stops at the end."""
-    server = make_server("127.0.0.1", 0, app, threaded=True)
+
+    def in_memory(environ: Any, start_response: Any) -> list[bytes]:
+        # werkzeug's server leaves a file open if the browser disconnects while it is sent.
+        response = app.wsgi_app(environ, start_response)
+        with closing(response):  # type: ignore[type-var]
+            return [b"".join(response)]
+
+    server = make_server("127.0.0.1", 0, in_memory, threaded=True)
     thread = threading.Thread(target=server.serve_forever, name="shop")
     thread.start()
     try:
