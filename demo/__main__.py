@@ -69,11 +69,13 @@ def main() -> None:
     explained(serve, "python -m demo")
 
 
-def explained(command: click.Command, name: str) -> None:
-    """Run a command. An expected error is one line, and SIGTERM ends it in order."""
+def explained(command: click.Command, name: str, obj: object = None) -> None:
+    """Run a command, with `obj` as click's. An expected error is one line, and SIGTERM ends it in
+    order.
+    """
     signal.signal(signal.SIGTERM, _stop)
     try:
-        command(prog_name=name)
+        command(prog_name=name, obj=obj)
     except QtrError as error:
         click.echo(f"demo: {error}", err=True)
         sys.exit(1)

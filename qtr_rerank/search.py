@@ -264,6 +264,15 @@ class _Clock:
         self._last = now
 
 
+def open_lexical(folder: Path) -> PositionIndex:
+    """The lexical index of an index folder alone, without its models: to read its products.
+
+    Raises CatalogIndexError where there is no whole index, EngineUnavailableError where its
+    OpenSearch does not respond.
+    """
+    return _lexical(IndexManifest.load(folder), folder, TitleStore.open(folder / "store"))
+
+
 def _lexical(manifest: IndexManifest, folder: Path, store: TitleStore) -> PositionIndex:
     if manifest.engine == "embedded":
         return TantivyLexical.open(folder / "tantivy")

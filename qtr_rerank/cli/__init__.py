@@ -17,6 +17,7 @@ COMMANDS = {
     "evaluate": "qtr_rerank.cli.evaluate:evaluate",
     "export": "qtr_rerank.cli.export:export",
     "index": "qtr_rerank.cli.index:index",
+    "judge": "qtr_rerank.cli.judge:judge",
     "models": "qtr_rerank.cli.models:models",
     "opensearch": "qtr_rerank.cli.opensearch:opensearch",
     "pairs": "qtr_rerank.cli.pairs:pairs",

@@ -1,0 +1,148 @@
+"""Judge: how far apart the runs are for certain, and which pair could change that most.
+
+Each two runs are compared by the mean difference of their nDCG@depth. Unjudged pairs leave a range
+(`evaluate.bounds`); the comparison is settled when the range leaves out 0.
+"""
+
+from __future__ import annotations
+
+from itertools import combinations
+
+import numpy as np
+import numpy.typing as npt
+
+from qtr_rerank.evaluate.bounds import difference_bounds
+from qtr_rerank.judge.guidelines import BEST
+from qtr_rerank.judge.pool import Pair, Pool, Ratings
+
+# Before anything is judged, an unjudged product is taken to gain this share of the best grade: as
+# much as ten judged pairs count. (On Icecat's first pages it is 0.28.)
+_USUAL_GAIN, _USUAL_COUNT = 0.3, 10
+# A range narrower than this is rounding: the runs differ in nothing that is unjudged.
+_EQUAL = 1e-9
+# Stands for a run without results, which a single run is compared with.
+_NOBODY = -1
+
+
+class Comparison:
+    """The grades known so far, and what they leave open about the runs. Grades can be withdrawn."""
+
+    def __init__(self, pool: Pool, ratings: Ratings) -> None:
+        self.pool = pool
+        self.grades = {query: dict(ratings.get(query, {})) for query in pool.queries}
+        self._judged: dict[Pair, float] = {}
+        self._numbers = {query: number for number, query in enumerate(pool.queries)}
+        self._documents = {query: pool.documents(query) for query in pool.queries}
+        places = 1.0 / np.log2(np.arange(2.0, pool.depth + 2.0))
+        self._ideal_discounts = places
+        self._discounts = [
+            {
+                query: dict(zip(ranking, places.tolist(), strict=False))
+                for query, ranking in run.items()
+            }
+            for run in pool.shown
+        ]
+        # By query: nDCG's difference if what is unjudged is worthless, its least, its greatest.
+        self._ranges: dict[tuple[int, int], npt.NDArray[np.float64]] = {
+            runs: np.zeros((len(pool.queries), 3))
+            for runs in combinations(range(len(pool.shown)), 2)
+        }
+        for query in pool.queries:
+            self._measure(query)
+
+    def judge(self, pair: Pair, rating: float) -> None:
+        """Take `rating` for `pair`, in place of an earlier one."""
+        self.grades[pair.query][pair.document] = rating
+        self._judged[pair] = rating
+        self._measure(pair.query)
+
+    def withdraw(self, pair: Pair) -> None:
+        """Forget the rating that `judge` took for `pair`."""
+        del self.grades[pair.query][pair.document]
+        del self._judged[pair]
+        self._measure(pair.query)
+
+    def difference(self, first: int, second: int) -> tuple[float, float]:
+        """The least and greatest mean nDCG of run `second` minus that of run `first`."""
+        _, least, greatest = self._ranges[first, second].mean(axis=0).tolist()
+        return least, greatest
+
+    def is_settled(self, first: int, second: int) -> bool:
+        """Whether no grades of the unjudged pairs can turn the order of the two runs."""
+        least, greatest = self.difference(first, second)
+        return least > 0 or greatest < 0 or greatest - least < _EQUAL
+
+    @property
+    def settled(self) -> bool:
+        """Whether each two runs are settled; False for a single run, which is never compared."""
+        return bool(self._ranges) and all(self.is_settled(*runs) for runs in self._ranges)
+
+    def usefulness(self) -> dict[Pair, float]:
+        """How much each unjudged pair can do to settle the comparisons that are open.
+
+        A grade moves the difference of two runs by the difference of the discounts that they give
+        the product, divided by the ideal DCG. A comparison is settled by the bound on the side of
+        the run behind. That bound takes a product that this run ranks higher for the best grade:
+        judging it gains what it falls short of that. It takes a product that the leader ranks
+        higher for worthless: judging it gains its grade. Most unjudged products are worth little,
+        so the first kind is more useful.
+
+        Where all is settled, and for a single run, both kinds count the same.
+        """
+        compared = [runs for runs in self._ranges if not self.is_settled(*runs)]
+        if compared:
+            weights = [(*runs, *self._shares(*runs)) for runs in compared]
+        else:
+            weights = [(*runs, 0.5, 0.5) for runs in self._ranges] or [(_NOBODY, 0, 0.5, 0.5)]
+        useful = {}
+        for query in self.pool.queries:
+            shown = {number: run.get(query, {}) for number, run in enumerate(self._discounts)}
+            shown[_NOBODY] = {}
+            unjudged = self._documents[query] - self.grades[query].keys()
+            scale = self._scale(query) if unjudged else 1.0
+            for document in unjudged:
+                worth = 0.0
+                for first, second, above, below in weights:
+                    weight = shown[second].get(document, 0.0) - shown[first].get(document, 0.0)
+                    worth += weight * above if weight > 0 else -weight * below
+                useful[Pair(query, document)] = worth * scale
+        return useful
+
+    def _shares(self, first: int, second: int) -> tuple[float, float]:
+        """What judging is expected to gain, as a share of the best grade: of a product that
+        `second` ranks higher than `first`, and of one that it ranks lower.
+        """
+        gained = sum(max(0.0, rating) for rating in self._judged.values()) / BEST
+        gain = (gained + _USUAL_GAIN * _USUAL_COUNT) / (len(self._judged) + _USUAL_COUNT)
+        worthless, least, greatest = self._ranges[first, second].mean(axis=0).tolist()
+        expected = worthless + gain * (least + greatest - 2 * worthless)
+        return (gain, 1 - gain) if expected > 0 else (1 - gain, gain)
+
+    def _scale(self, query: str) -> float:
+        """The best grade of the query, divided by the ideal DCG with one more product of it."""
+        grades = [max(0.0, grade) for grade in self.grades[query].values()]
+        best = max(grades, default=0.0) or float(BEST)
+        return best / self._ideal([*grades, best])
+
+    def _ideal(self, grades: list[float]) -> float:
+        best = sorted(grades, reverse=True)[: self.pool.depth]
+        return float(np.dot(best, self._ideal_discounts[: len(best)]))
+
+    def _measure(self, query: str) -> None:
+        """Measure one query again, after its grades have changed."""
+        grades = self.grades[query]
+        ideal = self._ideal([max(0.0, grade) for grade in grades.values()])
+        gains = [
+            sum(max(0.0, grades.get(one, 0.0)) * discount for one, discount in run.items())
+            for run in (run.get(query, {}) for run in self._discounts)
+        ]
+        for (first, second), ranges in self._ranges.items():
+            least, greatest = difference_bounds(
+                self.pool.shown[first].get(query, ()),
+                self.pool.shown[second].get(query, ()),
+                grades,
+                self.pool.depth,
+                self._documents[query],
+            )
+            worthless = (gains[second] - gains[first]) / ideal if ideal else 0.0
+            ranges[self._numbers[query]] = worthless, least, greatest

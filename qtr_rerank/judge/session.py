@@ -1,0 +1,212 @@
+"""Judge: which pair comes next, and what happens to it. Knows no HTTP."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from math import inf
+
+from qtr_rerank.errors import DataError
+from qtr_rerank.judge.comparison import Comparison
+from qtr_rerank.judge.judgment_file import Graded, JudgmentFile
+from qtr_rerank.judge.pool import Pair, Pool, Ratings
+
+# A judge stays with a query while its best pair is at least this useful, as a share of the best:
+# reading a query anew costs more than a slightly better pair gives.
+STAY = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """`judged` counts all grades of the file, `left` the pairs that can still be judged.
+
+    `settled` says that no grade can turn the order of any two runs: the judge may stop.
+    """
+
+    judged: int
+    left: int
+    settled: bool
+
+
+class Session:
+    """One judge's work on one pool. Safe to share between threads.
+
+    Grades of `others` (by name of the judge) count for the comparison; a pair that several judges
+    graded has the mean of their grades. Of the pairs that others graded, this judge gets the share
+    `overlap`, first of all: their agreement is measured on them. The share is the same for every
+    judge with the same `seed`.
+    """
+
+    def __init__(
+        self,
+        pool: Pool,
+        ratings: Ratings,
+        file: JudgmentFile,
+        others: Mapping[str, Sequence[Graded]] | None = None,
+        *,
+        overlap: float = 0.0,
+        seed: int = 0,
+    ) -> None:
+        """Resume what `file` holds. Raises DataError if it is not of this pool."""
+        self._file = file
+        self._lock = threading.Lock()
+        self._actions: list[tuple[str, Pair]] = []
+        self._skipped: dict[Pair, None] = {}
+        self._others = by_pair(others or {})
+        self._pairs = frozenset(pool.open)
+        _check_belongs(file, pool, ratings)
+        self.comparison = Comparison(pool, ratings)
+        for pair, rated in self._others.items():
+            if pair in self._pairs:
+                self.comparison.judge(pair, mean(rated))
+        self._open = {
+            pair for pair in pool.open if pair not in self._others or is_shared(pair, overlap, seed)
+        }
+        for graded in file.graded:
+            if graded.pair in self._pairs:
+                self._take(graded)
+        self._current = self._choose(None)
+
+    @property
+    def current(self) -> Pair | None:
+        """The pair to judge now; None where all are judged."""
+        return self._current
+
+    @property
+    def progress(self) -> Progress:
+        """How far the judge is."""
+        return Progress(len(self._file.graded), len(self._open), self.comparison.settled)
+
+    @property
+    def graded(self) -> list[Graded]:
+        """All grades in the file."""
+        return self._file.graded
+
+    @property
+    def can_undo(self) -> bool:
+        """Whether there is something to undo: a skip, or any grade of the file."""
+        return bool(self._actions or self._file.graded)
+
+    def judge(self, pair: Pair, rating: int) -> bool:
+        """Keep a grade and go on. Returns False for a pair that is not open: it is judged already,
+        or not of the pool.
+        """
+        with self._lock:
+            if pair not in self._open:
+                return False
+            graded = Graded(pair, rating)
+            self._file.append(graded)
+            self._take(graded)
+            self._skipped.pop(pair, None)
+            self._actions.append(("judged", pair))
+            self._current = self._choose(pair.query)
+            return True
+
+    def skip(self, pair: Pair) -> bool:
+        """Leave a pair for later: it comes again after all others. False as in `judge`."""
+        with self._lock:
+            if pair not in self._open:
+                return False
+            self._skipped.pop(pair, None)
+            self._skipped[pair] = None
+            self._actions.append(("skipped", pair))
+            self._current = self._choose(pair.query)
+            return True
+
+    def undo(self) -> Pair | None:
+        """Take back the last skip or grade, also one of an earlier session, and show that pair.
+
+        Returns the pair; None where there is nothing to undo.
+        """
+        with self._lock:
+            if not self.can_undo:
+                return None
+            kind, pair = self._actions.pop() if self._actions else ("judged", None)
+            if kind == "skipped" and pair is not None:
+                self._skipped.pop(pair, None)
+            else:
+                pair = self._file.drop_last().pair
+                self._give_back(pair)
+            self._current = pair if pair in self._open else self._choose(None)
+            return pair
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def _take(self, graded: Graded) -> None:
+        self._open.discard(graded.pair)
+        rated = [*self._others.get(graded.pair, ()), graded.rating]
+        self.comparison.judge(graded.pair, mean(rated))
+
+    def _give_back(self, pair: Pair) -> None:
+        if pair not in self._pairs:
+            return  # graded for a run that is not given now
+        self._open.add(pair)
+        if pair in self._others:
+            self.comparison.judge(pair, mean(self._others[pair]))
+        else:
+            self.comparison.withdraw(pair)
+
+    def _choose(self, query: str | None) -> Pair | None:
+        waiting = self._open - self._skipped.keys()
+        if not waiting:
+            return next(iter(self._skipped), None)
+        worth = worths(self.comparison, self._others)
+        best = max(waiting, key=worth)
+        here = [pair for pair in waiting if pair.query == query]
+        if here:
+            near = max(here, key=worth)
+            if worth(near)[0] >= STAY * worth(best)[0]:
+                return near
+        return best
+
+
+def _check_belongs(file: JudgmentFile, pool: Pool, ratings: Ratings) -> None:
+    """Raise DataError where the grades in `file` are of other runs or beside other qrels."""
+    graded = file.graded
+    twice = [one.pair for one in graded if one.pair.document in ratings.get(one.pair.query, {})]
+    if twice:
+        raise DataError(
+            f"{file.path} rates {len(twice)} of the pairs that the qrels rate, such as "
+            f"{twice[0].document!r} for {twice[0].query!r}; it was made beside other qrels: give "
+            "those, or another -o"
+        )
+    pairs = set(pool.open)
+    if graded and not any(one.pair in pairs for one in graded):
+        raise DataError(
+            f"none of the {len(graded)} judgments in {file.path} is of these runs, such as "
+            f"{graded[0].pair.document!r} for {graded[0].pair.query!r}; give the runs that it was "
+            "made for, or another -o"
+        )
+
+
+def worths(comparison: Comparison, others: Collection[Pair]) -> Callable[[Pair], tuple[float, int]]:
+    """What to order unjudged pairs by, the highest first: those that `others` judged, then by
+    usefulness; equal ones in the order of the pool, which is random.
+    """
+    useful = comparison.usefulness()
+    place = {pair: -number for number, pair in enumerate(comparison.pool.open)}
+    return lambda pair: (inf if pair in others else useful.get(pair, 0.0), place[pair])
+
+
+def by_pair(judges: Mapping[str, Sequence[Graded]]) -> dict[Pair, list[int]]:
+    """The grades of all judges, by pair."""
+    found: dict[Pair, list[int]] = {}
+    for rows in judges.values():
+        for graded in rows:
+            found.setdefault(graded.pair, []).append(graded.rating)
+    return found
+
+
+def mean(ratings: Sequence[int]) -> float:
+    """The grade of a pair that several judges graded."""
+    return sum(ratings) / len(ratings)
+
+
+def is_shared(pair: Pair, overlap: float, seed: int) -> bool:
+    """Whether every judge gets the pair: the same pairs for all of them."""
+    key = f"{seed}|{pair.query}|{pair.document}".encode("utf-8", "surrogatepass")
+    return int.from_bytes(hashlib.blake2b(key, digest_size=8).digest()) / 2**64 < overlap
