@@ -7,6 +7,7 @@ local host (no other name that resolves here gets a response), and a form must c
 
 from __future__ import annotations
 
+import base64
 import hmac
 import math
 import secrets
@@ -25,7 +26,7 @@ from qtr_rerank.judge.session import Session
 from qtr_rerank.records import Product
 from qtr_rerank.trec import from_trec_id
 
-LOCAL_HOSTS = ["127.0.0.1", "localhost", "[::1]"]
+LOCAL_HOSTS = ["127.0.0.1", "localhost"]
 # Forms hold a grade and two ids.
 _MAX_FORM_BYTES = 1 << 16
 _SHOWN_ATTRIBUTES = 12
@@ -48,8 +49,8 @@ _HEADERS = {
 class Judging:
     """What the page shows and who sees it.
 
-    `product` gives a product by id. `picture` draws one for a product whose image is no address;
-    "" where it has none. `finish` ends the server.
+    `product` gives a product by id. `picture` draws one (SVG) for a product whose image is no
+    address, or gives "". `finish` ends the server.
     """
 
     session: Session
@@ -125,13 +126,6 @@ def create_app(judging: Judging) -> Flask:
             **context,
         )
 
-    @app.get("/picture/<path:id>")
-    def picture(id: str) -> Response:
-        drawn = judging.picture(judging.product(id))
-        if not drawn:
-            abort(HTTPStatus.NOT_FOUND)
-        return Response(drawn, mimetype="image/svg+xml")
-
     @app.post("/grade")
     def grade() -> AnyResponse:
         text = request.form.get("rating", "")
@@ -171,7 +165,10 @@ def _pair() -> Pair:
 def _picture(product: Product, judging: Judging) -> str:
     if product.image.startswith(("http://", "https://")):
         return product.image
-    return url_for("picture", id=product.id) if judging.picture(product) else ""
+    drawn = judging.picture(product)
+    # In an <img>, an SVG runs no script.
+    encoded = base64.b64encode(drawn.encode()).decode()
+    return f"data:image/svg+xml;base64,{encoded}" if drawn else ""
 
 
 def _price(product: Product) -> str:

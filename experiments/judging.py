@@ -1,0 +1,180 @@
+"""How many judgments settle a comparison: the most useful pair first, against a random order.
+
+    python -m experiments.judging QTR_DATA_DIR/icecat [--index DIR] [-o results/judging.json]
+
+A simulated judge of Icecat: the published judgments are known, and those of
+`judgments-added.csv` are hidden. Two runs over a sample of the queries are compared; the judge
+gives the hidden grades one by one, in the order that `qtr judge` would ask for them, until no
+grades of what is left can turn the order of the runs. Medians over samples of queries.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable, Mapping, Sequence
+from itertools import combinations, pairwise
+from pathlib import Path
+from statistics import median
+
+import click
+
+from indexer.job import IndexSettings, build_index
+from qtr_rerank.data.dataset_files import first_file
+from qtr_rerank.data.icecat import CATALOG_FILES, JUDGMENT_FILES
+from qtr_rerank.evaluate.qrels import read_qrels
+from qtr_rerank.evaluate.runs import Run
+from qtr_rerank.judge.comparison import Comparison
+from qtr_rerank.judge.pool import Pair, Pool, Ratings, pooled
+from qtr_rerank.judge.session import next_pair, worths
+from qtr_rerank.rerank.cascade import StageSettings
+from qtr_rerank.retrieve.lexical_tantivy import TantivyLexical
+from qtr_rerank.runtime.manifest import is_index
+from qtr_rerank.runtime.scorer import Scorer
+from qtr_rerank.search import SearchEngine
+from qtr_rerank.trec import from_trec_id, trec_id
+
+DEPTH = 10
+QUERIES = 50
+SAMPLES = 20
+Choice = Callable[[Comparison, Sequence[Pair], str | None], Pair]
+
+
+@click.command()
+@click.argument("folder", type=click.Path(exists=True, path_type=Path))
+@click.option("--index", type=click.Path(path_type=Path), default=Path("runs/judging/index"))
+@click.option("--samples", default=SAMPLES, show_default=True)
+@click.option("-o", "--out", type=click.Path(path_type=Path), default=Path("results/judging.json"))
+def main(folder: Path, index: Path, samples: int, out: Path) -> None:
+    published = read_qrels(first_file(folder, JUDGMENT_FILES)).ratings
+    hidden = read_qrels(folder / "judgments-added.csv").ratings
+    if not is_index(index):
+        catalog = first_file(folder, CATALOG_FILES)
+        build_index(
+            IndexSettings(catalog=catalog, index=index, format="icecat"),
+            [Scorer.load(name) for name in ("twin", "match")],
+        )
+    found, left_out = graded_runs(index, published, hidden)
+    report = {
+        "queries": QUERIES,
+        "samples": samples,
+        "products left out, graded by nobody": left_out,
+        "comparisons": [
+            compared(pair, published, hidden, samples) for pair in combinations(found, 2)
+        ],
+    }
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    click.echo(json.dumps(report, indent=2))
+
+
+def graded_runs(index: Path, *graded: Ratings) -> tuple[list[Run], int]:
+    """The runs without what nobody graded, and how many products that leaves out: the searches have
+    changed a little since their first pages were graded.
+    """
+    queries = list(graded[0])
+    kept, left_out = [], 0
+    for run in runs(index, queries):
+        rankings = {
+            query: tuple(
+                document
+                for document in ranking
+                if any(document in ratings.get(query, {}) for ratings in graded)
+            )
+            for query, ranking in run.rankings.items()
+        }
+        left_out += sum(len(run.rankings[query]) - len(rankings[query]) for query in queries)
+        kept.append(Run(run.name, run.path, rankings))
+    return kept, left_out
+
+
+def runs(index: Path, queries: Sequence[str]) -> list[Run]:
+    """The first pages of the searches whose pages `judgments-added.csv` grades."""
+    lexical = TantivyLexical.open(index / "tantivy")
+    rankings: dict[str, dict[str, tuple[str, ...]]] = {
+        "lexical": {
+            query: tuple(trec_id(hit.id) for hit in lexical.search(from_trec_id(query), DEPTH))
+            for query in queries
+        }
+    }
+    for prior in (2.0, 0.0):
+        with SearchEngine.open(index, cascade=(StageSettings("match", prior=prior),)) as engine:
+            orders = {"lexical + dense": "retrieve"} if prior else {}
+            for name, stage in {**orders, f"match, prior {prior:g}": "rerank"}.items():
+                rankings[name] = {
+                    query: tuple(
+                        trec_id(hit.id)
+                        for hit in engine.search(from_trec_id(query), DEPTH, stage=stage).hits
+                    )
+                    for query in queries
+                }
+    return [Run(name, index, ranking) for name, ranking in rankings.items()]
+
+
+def compared(
+    pair: Sequence[Run], published: Ratings, hidden: Ratings, samples: int
+) -> dict[str, object]:
+    """Medians over samples of queries: pairs until settled, by order."""
+    counts: dict[str, list[int]] = {name: [] for name in ORDERS}
+    changes: dict[str, list[int]] = {name: [] for name in ORDERS}
+    pools, settled = [], 0
+    for seed in range(samples):
+        queries = random.Random(seed).sample(sorted(published), QUERIES)
+        sampled = [
+            Run(run.name, run.path, {query: run.rankings.get(query, ()) for query in queries})
+            for run in pair
+        ]
+        pool = pooled(sampled, published, lambda ids: [True] * len(ids), depth=DEPTH, seed=seed)
+        pools.append(len(pool.open))
+        for name, choose in ORDERS.items():
+            asked, is_settled = judged(pool, published, hidden, choose)
+            counts[name].append(len(asked))
+            changes[name].append(sum(one.query != other.query for one, other in pairwise(asked)))
+        settled += is_settled
+    return {
+        "runs": [run.name for run in pair],
+        "unjudged pairs": median(pools),
+        "samples settled": settled,
+        "pairs until settled": {name: median(values) for name, values in counts.items()},
+        "changes of query": {name: median(values) for name, values in changes.items()},
+    }
+
+
+def judged(pool: Pool, known: Ratings, hidden: Ratings, choose: Choice) -> tuple[list[Pair], bool]:
+    """The pairs that are judged until the comparison is settled, and whether it is at the end."""
+    comparison = Comparison(pool, known)
+    left = list(pool.open)
+    asked: list[Pair] = []
+    while left and not comparison.settled:
+        pair = choose(comparison, left, asked[-1].query if asked else None)
+        left.remove(pair)
+        asked.append(pair)
+        comparison.judge(pair, hidden[pair.query][pair.document])
+    return asked, comparison.settled
+
+
+def useful(comparison: Comparison, left: Sequence[Pair], query: str | None) -> Pair:
+    return next_pair(left, query, worths(comparison, ()))
+
+
+def useful_alone(comparison: Comparison, left: Sequence[Pair], query: str | None) -> Pair:
+    return next_pair(left, None, worths(comparison, ()))
+
+
+def in_pool_order(comparison: Comparison, left: Sequence[Pair], query: str | None) -> Pair:
+    return left[0]
+
+
+def query_by_query(comparison: Comparison, left: Sequence[Pair], query: str | None) -> Pair:
+    return next((pair for pair in left if pair.query == query), left[0])
+
+
+ORDERS: Mapping[str, Choice] = {
+    "most useful, as qtr judge": useful,
+    "most useful, whatever its query": useful_alone,
+    "random": in_pool_order,
+    "random, query by query": query_by_query,
+}
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,237 @@
+"""Pooling of `qtr judge`, the order of its pairs, and what settles a comparison."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from qtr_rerank.errors import DataError, SettingsError
+from qtr_rerank.evaluate.bounds import difference_bounds
+from qtr_rerank.evaluate.runs import Run
+from qtr_rerank.judge.comparison import Comparison
+from qtr_rerank.judge.pool import Pair, QueryTexts, Ratings, check_scale, pooled
+from qtr_rerank.judge.session import next_pair, worths
+from tests.judge_fixtures import make_pool, make_run, rankings, ratings
+
+Rankings = dict[str, tuple[str, ...]]
+
+
+def _runs(*found: Rankings) -> list[Run]:
+    return [Run(f"r{at}", Path(f"r{at}.trec"), ranking) for at, ranking in enumerate(found)]
+
+
+@given(first=rankings, second=rankings, judged=ratings, depth=st.integers(1, 8))
+def test_pool_is_what_the_first_ranks_show_and_nobody_judged(
+    first: Rankings, second: Rankings, judged: Ratings, depth: int
+) -> None:
+    pool = make_pool(*_runs(first, second), judged=judged, depth=depth)
+    expected = {
+        Pair(query, document)
+        for run in (first, second)
+        for query, ranking in run.items()
+        for document in ranking[:depth]
+        if document not in judged.get(query, {})
+    }
+    assert set(pool.open) == expected
+    assert len(pool.open) == len(expected)
+
+
+@given(first=rankings, second=rankings, seed=st.integers(0, 5))
+def test_order_of_the_pool_says_nothing_about_the_runs(
+    first: Rankings, second: Rankings, seed: int
+) -> None:
+    runs = _runs(first, second)
+    assert make_pool(*runs, seed=seed).open == make_pool(*reversed(runs), seed=seed).open
+    assert make_pool(*runs, seed=seed).open == make_pool(*runs, seed=seed).open
+
+
+def test_seed_changes_the_order() -> None:
+    run = make_run("a", {"mug": [f"P{number}" for number in range(20)]})
+    orders = {make_pool(run, depth=20, seed=seed).open for seed in range(5)}
+    assert len(orders) == 5
+    assert len({frozenset(order) for order in orders}) == 1
+
+
+def test_products_that_the_index_lacks_are_left_out_and_listed() -> None:
+    run = make_run("a", {"mug": ["P1", "gone"]})
+    pool = pooled([run], {}, lambda ids: [id != "gone" for id in ids])
+    assert pool.open == (Pair("mug", "P1"),)
+    assert pool.unknown == (Pair("mug", "gone"),)
+
+
+def test_run_of_another_catalog_is_refused() -> None:
+    run = make_run("a", {"mug": ["P1", "P2"]})
+    with pytest.raises(DataError, match=r"holds none of the 2 products of a\.trec, such as 'P1'"):
+        pooled([run], {}, lambda ids: [False] * len(ids))
+
+
+def test_runs_of_other_queries_are_refused() -> None:
+    one, other = make_run("a", {"red mug": ["P1"]}), make_run("b", {"17": ["P1"]})
+    with pytest.raises(
+        DataError, match=r"share no query: their ids look like 'red%20mug' and '17'"
+    ):
+        make_pool(one, other)
+
+
+def test_depth_below_1_is_refused() -> None:
+    with pytest.raises(SettingsError, match="the depth is 0"):
+        make_pool(make_run("a", {"mug": ["P1"]}), depth=0)
+
+
+def test_query_that_one_run_lacks_counts_as_one_without_results() -> None:
+    one, other = make_run("a", {"mug": ["P1"], "cup": ["P2"]}), make_run("b", {"mug": ["P1"]})
+    pool = make_pool(one, other)
+    assert set(pool.open) == {Pair("mug", "P1"), Pair("cup", "P2")}
+    assert Comparison(pool, {}).difference(0, 1) == (-0.5, 0.0)
+
+
+def test_text_of_a_query_is_its_id_unless_a_table_says_otherwise() -> None:
+    own = QueryTexts(["red%20mug"])
+    assert own.texts == {"red%20mug": "red mug"}
+    assert own.are_ids
+    given_texts = QueryTexts(["7"], {"7": "red mug", "8": "cup"})
+    assert given_texts.texts == {"7": "red mug"}
+    assert not given_texts.are_ids
+
+
+def test_numbers_as_query_ids_need_a_table_of_queries() -> None:
+    with pytest.raises(DataError, match=r"query ids are numbers, such as '12'; .*--queries"):
+        QueryTexts(["12", "13"])
+    with pytest.raises(DataError, match="no text for 1 of the 2 queries in the runs, such as '13'"):
+        QueryTexts(["12", "13"], {"12": "mug"})
+
+
+def test_ratings_on_another_scale_are_refused_or_warned_of() -> None:
+    path = Path("qrels.csv")
+    with pytest.raises(DataError, match=r"qrels\.csv has the rating 5; judgments here are 0 to 3"):
+        check_scale(path, {"mug": {"P1": 5.0}})
+    assert "no rating above 1" in check_scale(path, {"mug": {"P1": 1.0, "P2": 0.0}})
+    assert check_scale(path, {"mug": {"P1": 2.5}}) == ""
+
+
+# Comparison
+
+
+@given(first=rankings, second=rankings, judged=ratings, data=st.data())
+def test_comparison_after_grades_equals_one_that_knew_them(
+    first: Rankings, second: Rankings, judged: Ratings, data: st.DataObject
+) -> None:
+    pool = make_pool(*_runs(first, second), judged=judged)
+    comparison = Comparison(pool, judged)
+    before = comparison.difference(0, 1)
+    known = {query: dict(judged.get(query, {})) for query in pool.queries}
+    chosen = (
+        data.draw(st.lists(st.sampled_from(pool.open), unique=True, max_size=5))
+        if pool.open
+        else []
+    )
+    for pair in chosen:
+        rating = data.draw(st.integers(0, 3))
+        comparison.judge(pair, rating)
+        known[pair.query][pair.document] = rating
+    assert comparison.difference(0, 1) == Comparison(pool, known).difference(0, 1)
+    for pair in chosen:
+        comparison.withdraw(pair)
+    assert comparison.difference(0, 1) == before
+
+
+@given(first=rankings, second=rankings, judged=ratings)
+def test_difference_is_the_mean_of_the_queries_bounds(
+    first: Rankings, second: Rankings, judged: Ratings
+) -> None:
+    pool = make_pool(*_runs(first, second), judged=judged)
+    bounds = [
+        difference_bounds(
+            first[query][:5], second[query][:5], judged.get(query, {}), 5, pool.documents(query)
+        )
+        for query in pool.queries
+    ]
+    least, greatest = (sum(column) / len(bounds) for column in zip(*bounds, strict=True))
+    assert Comparison(pool, judged).difference(0, 1) == pytest.approx((least, greatest))
+
+
+@given(first=rankings, second=rankings, data=st.data())
+def test_settled_comparison_stays_so_once_the_best_grade_of_each_query_is_known(
+    first: Rankings, second: Rankings, data: st.DataObject
+) -> None:
+    judged = {query: {"known": 3.0} for query in first}
+    pool = make_pool(*_runs(first, second), judged=judged)
+    comparison = Comparison(pool, judged)
+    settled = False
+    for pair in pool.open:
+        was, ahead = settled, comparison.difference(0, 1)
+        comparison.judge(pair, data.draw(st.integers(0, 3)))
+        settled = comparison.settled
+        assert settled >= was
+        if was:
+            assert (comparison.difference(0, 1)[0] > 0) == (ahead[0] > 0)
+    assert comparison.settled or first == second
+
+
+@given(first=rankings, second=rankings, judged=ratings)
+def test_every_unjudged_pair_has_a_usefulness(
+    first: Rankings, second: Rankings, judged: Ratings
+) -> None:
+    pool = make_pool(*_runs(first, second), judged=judged)
+    useful = Comparison(pool, judged).usefulness()
+    assert set(useful) == set(pool.open)
+    assert all(value >= 0 for value in useful.values())
+
+
+def test_pair_that_both_runs_rank_alike_is_the_least_useful() -> None:
+    one = make_run("a", {"mug": ["same", "P1", "P2"]})
+    other = make_run("b", {"mug": ["same", "P3", "P4"]})
+    useful = Comparison(make_pool(one, other), {}).usefulness()
+    assert useful[Pair("mug", "same")] == 0
+    assert useful[Pair("mug", "P1")] > useful[Pair("mug", "P2")] > 0
+
+
+def test_pairs_of_the_run_behind_are_more_useful() -> None:
+    # Run b has two exact products more: a is behind, and only its products could save it.
+    queries = {f"mug {number}": ["A", "B"] for number in range(4)}
+    one = make_run("a", queries)
+    other = make_run("b", {query: ["C", "D"] for query in queries})
+    judged = {query: {"C": 3.0, "known": 3.0} for query in list(one.rankings)[:2]}
+    pool = make_pool(one, other, judged=judged)
+    useful = Comparison(pool, judged).usefulness()
+    query = list(one.rankings)[3]
+    assert useful[Pair(query, "A")] > useful[Pair(query, "C")] > 0
+
+
+def test_runs_that_are_settled_do_not_count() -> None:
+    same = {"mug": ["P1", "P2"]}
+    runs = [make_run("a", same), make_run("b", same), make_run("c", {"mug": ["P2", "P3"]})]
+    comparison = Comparison(make_pool(*runs), {})
+    assert comparison.is_settled(0, 1)
+    assert not comparison.is_settled(0, 2)
+    assert not comparison.settled
+
+
+def test_single_run_is_judged_from_the_top_and_never_settled() -> None:
+    run = make_run("a", {"mug": ["P1", "P2", "P3"]})
+    comparison = Comparison(make_pool(run), {})
+    useful = comparison.usefulness()
+    assert sorted(useful, key=lambda pair: -useful[pair]) == [
+        Pair("mug", f"P{number}") for number in (1, 2, 3)
+    ]
+    assert not comparison.settled
+
+
+def test_next_pair_stays_with_a_query_while_it_is_nearly_as_useful() -> None:
+    worth = {Pair("mug", "P1"): (0.3, 0), Pair("mug", "P2"): (0.2, 0), Pair("cup", "P1"): (1.0, 0)}
+    assert next_pair(list(worth), "mug", worth.__getitem__) == Pair("mug", "P1")
+    assert next_pair(list(worth), None, worth.__getitem__) == Pair("cup", "P1")
+    worth[Pair("cup", "P1")] = (1.3, 0)
+    assert next_pair(list(worth), "mug", worth.__getitem__) == Pair("cup", "P1")
+
+
+def test_pairs_of_other_judges_come_first() -> None:
+    run, other = make_run("a", {"mug": ["P1", "P2"]}), make_run("b", {"mug": ["P2", "P1"]})
+    comparison = Comparison(make_pool(run, other), {})
+    pair = Pair("mug", "P1")
+    comparison.judge(pair, 2)
+    worth = worths(comparison, {pair})
+    assert next_pair([Pair("mug", "P2"), pair], None, worth) == pair
