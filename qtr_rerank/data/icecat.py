@@ -5,8 +5,8 @@ Published: `icecat-products-w_price-19k-20201127.json`, an array whose attribute
 Repacked: `products.jsonl[.gz]` with an object `attributes` of the same, and `judgments.csv`.
 
 The published judgments were pooled from a lexical engine. `ADDED_JUDGMENTS` are this project's own,
-for the same queries: what six orders, lexical, dense and reranked, show on the first page, read and
-graded title by title without knowing which of them showed it. They hold ids and grades only.
+for the same queries: what seven orders (lexical, dense, fused, reranked) show on the first page,
+read and graded title by title without knowing which of them showed it; ids and grades only.
 """
 
 from __future__ import annotations

@@ -67,12 +67,14 @@ def ndcg_bounds(
     shown = ranking[: _checked(cutoff)]
     weights = dict(zip(shown, _discounts(cutoff).tolist(), strict=False))
     lower, upper = _extremes(weights, grades, cutoff, pool)
+    ndcg = _ndcg(shown, grades, cutoff)
     return Bounds(
-        lower=lower,
-        upper=upper,
+        # Rounding must not part what is equal.
+        lower=min(lower, ndcg),
+        upper=min(1.0, max(upper, ndcg)),
         condensed=_ndcg([one for one in ranking if one in grades], grades, cutoff),
         judged=sum(one in grades for one in shown) / len(shown) if shown else 0.0,
-        ndcg=_ndcg(shown, grades, cutoff),
+        ndcg=ndcg,
     )
 
 
