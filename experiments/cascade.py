@@ -14,7 +14,7 @@ from pathlib import Path
 
 import click
 
-from experiments.whole_catalog import DEPTH, measured
+from experiments.whole_catalog import DEPTH, Figures, Search, measured, search_run
 from qtr_rerank.errors import QtrError
 from qtr_rerank.rerank.cascade import DEFAULT_CASCADE, StageSettings
 from qtr_rerank.search import SearchEngine
@@ -54,19 +54,22 @@ def main(pairs: tuple[Path, ...], out: Path) -> None:
     click.echo(json.dumps(report, indent=2))
 
 
-def compared(index: Path, qrels: Path) -> dict[str, dict[str, float]]:
+def compared(index: Path, qrels: Path) -> Figures:
     """Figures of retrieval alone and of each cascade over one index."""
     with SearchEngine.open(index) as engine:
-        report = measured(
-            {"retrieval alone": lambda query: engine.search(query, DEPTH, stage="retrieve").hits},
-            qrels,
-        )
+        runs = [
+            search_run(
+                "retrieval alone",
+                lambda query: engine.search(query, DEPTH, stage="retrieve").hits,
+                qrels,
+            )
+        ]
     for name, cascade in cascades().items():
-        shipped = ", as shipped" if cascade == DEFAULT_CASCADE else ""
+        label = f"{name}, as shipped" if cascade == DEFAULT_CASCADE else name
         with SearchEngine.open(index, cascade=cascade) as engine:
-            order = {name + shipped: lambda query, e=engine: e.search(query, DEPTH).hits}
-            report |= measured(order, qrels)
-    return report
+            order: Search = lambda query, e=engine: e.search(query, DEPTH).hits  # noqa: E731
+            runs.append(search_run(label, order, qrels))
+    return measured(runs, qrels)
 
 
 if __name__ == "__main__":

@@ -2,10 +2,11 @@
 
     python -m experiments.icecat QTR_DATA_DIR/icecat [--work runs/icecat] [-o results/icecat.json]
 
-Judged lists: only the judged products of a query are ranked (ties take their expected value).
-Full catalog: all 19,406 products are searched; Judged@10 is the share of the first ten that are
-judged. No development query was seen in training (qtr_rerank.data.splits); queries without a
-relevant product are left out.
+Judged lists: only the published judged products of a query are ranked (ties take their expected
+value). Full catalog: all 19,406 products are searched, and measured by the published and the added
+judgments together (`qtr_rerank.data.icecat`), then by the published ones alone. No development
+query was seen in training (qtr_rerank.data.splits); queries without a relevant product are left
+out.
 """
 
 from __future__ import annotations
@@ -13,26 +14,26 @@ from __future__ import annotations
 import csv
 import json
 from collections import defaultdict
+from collections.abc import Iterable
 from pathlib import Path
 
 import click
 import numpy as np
 
-from experiments.whole_catalog import DEPTH, Search, measured
+from experiments.whole_catalog import DEPTH, Figures, Search, measured, search_run
 from indexer.job import IndexSettings, build_index
 from qtr_rerank.data.dataset_files import first_file
 from qtr_rerank.data.datasets import open_dataset
-from qtr_rerank.data.icecat import CATALOG_FILES
+from qtr_rerank.data.icecat import CATALOG_FILES, read_graded_icecat, read_icecat_judgments
 from qtr_rerank.data.splits import split_of
 from qtr_rerank.evaluate.pair_measures import auc, judged_list_ndcg
-from qtr_rerank.records import Product
+from qtr_rerank.records import Judgment, Product
 from qtr_rerank.retrieve.lexical_tantivy import TantivyLexical
 from qtr_rerank.runtime.scorer import Scorer
 from qtr_rerank.search import SearchEngine
 
 MODELS = ("match", "bert-bilstm", "bert2dnn", "twin")
 Judged = dict[str, dict[str, float]]
-Figures = dict[str, dict[str, float]]
 
 
 @click.command()
@@ -41,12 +42,14 @@ Figures = dict[str, dict[str, float]]
 @click.option("-o", "--out", type=click.Path(path_type=Path), default=Path("results/icecat.json"))
 def main(folder: Path, work: Path, out: Path) -> None:
     products = list(open_dataset("icecat", folder).catalog())
-    judged, pairs = development_judgments(folder)
+    published = of_development(read_icecat_judgments(folder))
+    graded = of_development(read_graded_icecat(folder))
     report = {
-        "queries": len(judged),
-        "judged pairs": pairs,
-        "judged lists": judged_lists(products, judged, work),
-        "full catalog": full_catalog(folder, judged, work),
+        "queries": len(published),
+        "judged pairs": sum(map(len, published.values())),
+        "pairs with the added judgments": sum(map(len, graded.values())),
+        "judged lists": judged_lists(products, published, work),
+        **full_catalog(folder, graded, published, work),
     }
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(json.dumps(report, indent=2) + "\n")
@@ -88,13 +91,13 @@ def _figures(scores: np.ndarray, labels: np.ndarray, queries: list[str]) -> dict
     }
 
 
-def development_judgments(folder: Path) -> tuple[Judged, int]:
-    """Ratings of the development queries, by query and product id, and their number."""
+def of_development(judgments: Iterable[Judgment]) -> Judged:
+    """Ratings of the development queries, by query and product id."""
     judged: Judged = defaultdict(dict)
-    for one in open_dataset("icecat", folder).judgments():
+    for one in judgments:
         if split_of(one.query) == "dev":
             judged[one.query][one.product_id] = one.rating
-    return judged, sum(map(len, judged.values()))
+    return judged
 
 
 def write_qrels(judged: Judged, path: Path) -> None:
@@ -109,12 +112,15 @@ def write_qrels(judged: Judged, path: Path) -> None:
         )
 
 
-def full_catalog(folder: Path, judged: Judged, work: Path) -> Figures:
+def full_catalog(folder: Path, graded: Judged, published: Judged, work: Path) -> dict[str, Figures]:
+    """Searches measured by all judgments, and by the published ones alone."""
     settings = IndexSettings(
         catalog=first_file(folder, CATALOG_FILES), index=work / "index", format="icecat"
     )
     build_index(settings, [Scorer.load(name) for name in MODELS])
-    write_qrels(judged, work / "qrels.csv")
+    qrels, published_qrels = work / "qrels.csv", work / "published.csv"
+    write_qrels(graded, qrels)
+    write_qrels(published, published_qrels)
     bm25 = TantivyLexical.open(work / "index" / "tantivy")
     with SearchEngine.open(work / "index") as engine:
         orders: dict[str, Search] = {
@@ -122,7 +128,11 @@ def full_catalog(folder: Path, judged: Judged, work: Path) -> Figures:
             "lexical + dense": lambda query: engine.search(query, DEPTH, stage="retrieve").hits,
             "reranked": lambda query: engine.search(query, DEPTH).hits,
         }
-        return measured(orders, work / "qrels.csv")
+        runs = [search_run(name, order, qrels) for name, order in orders.items()]
+    return {
+        "full catalog": measured(runs, qrels),
+        "full catalog, published judgments": measured(runs, published_qrels),
+    }
 
 
 if __name__ == "__main__":

@@ -6,12 +6,15 @@ python experiments/tables.py        writes the part of each page between its two
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parent.parent
 # The architecture of the teacher, a cross-encoder, as `latency-rivals.json` names it.
 TEACHER_MODEL = "MiniLM-L6"
+PAGE_COLUMNS = ["nDCG@10", "95 %", "Judged@10", "left out", "bounds", "RR@10", "R@100"]
+PUBLISHED = "full catalog, published judgments"
 START, END = "<!-- figures: experiments/tables.py -->", "<!-- end of figures -->"
 
 
@@ -75,18 +78,26 @@ def figures(results: Path = ROOT / "results") -> str:
                 for name, row in icecat["judged lists"].items()
             ],
         ),
-        "Search in all 19,406 products, for the 22 of these queries that have a relevant product:",
+        "Search in all 19,406 products, measured by these judgments and by this project's own of "
+        f"the first pages ({icecat['pairs with the added judgments']:,} in all), for the "
+        f"{_queries(icecat['full catalog'])} queries that have a relevant product:",
         table(
-            ["order by", *next(iter(icecat["full catalog"].values()))],
-            [[name, *row.values()] for name, row in icecat["full catalog"].items()],
+            ["order by", *PAGE_COLUMNS],
+            [[name, *_cells(row, PAGE_COLUMNS)] for name, row in icecat["full catalog"].items()],
+        ),
+        "The same orders by the published judgments alone, for the "
+        f"{_queries(icecat[PUBLISHED])} queries that have a relevant product among them:",
+        table(
+            ["order by", *PAGE_COLUMNS],
+            [[name, *_cells(row, PAGE_COLUMNS)] for name, row in icecat[PUBLISHED].items()],
         ),
         "## The sample shop",
         "Search in all 3,600 products, for 100 judged queries of ten hard kinds (misspelt, with a "
         "unit, with a negation, ...). The models were trained on other queries, of another shop "
         "from the same generator:",
         table(
-            ["order by", *sample["runs"][0]["measures"]],
-            [[run["run"], *run["measures"].values()] for run in sample["runs"]],
+            ["order by", *PAGE_COLUMNS],
+            [[run["run"], *_cells(_sample_row(run), PAGE_COLUMNS)] for run in sample["runs"]],
         ),
         "## Home Depot: an unseen shop",
         f"All {unseen['pairs']:,} judged pairs of {unseen['queries']:,} queries. No model was "
@@ -126,11 +137,42 @@ def figures(results: Path = ROOT / "results") -> str:
         "- **RR@10**: 1 / rank of the first relevant product, 0 if it is not in the first ten.\n"
         "- **R@100**: share of the relevant products that are in the first 100.\n"
         "- **Judged@10**: share of the first ten products that were judged. nDCG@10 counts the "
-        "others as irrelevant, except where they are left out.",
+        "others as irrelevant.\n"
+        "- **95 %**: confidence interval of nDCG@10, by drawing queries anew (bootstrap).\n"
+        "- **left out**: nDCG@10 without unjudged products.\n"
+        "- **bounds**: all that nDCG@10 can become once the first ten of the orders in the table "
+        "are judged, where no product is better than the query's best judged one "
+        "([evaluate.md](evaluate.md)).",
         "`experiments/figures.sh` measures all of this again and writes `results/` and these "
         "tables.",
     ]
     return "\n\n".join(parts)
+
+
+def _cells(row: dict[str, float], names: Sequence[str]) -> list[Any]:
+    """The cells of the columns `names` in a row of `experiments.whole_catalog`."""
+    made = {
+        "95 %": f"{row['nDCG@10, 95 % low']:.2f} to {row['nDCG@10, 95 % high']:.2f}",
+        "left out": row["nDCG@10, unjudged left out"],
+        "bounds": f"{row['nDCG@10, at least']:.3f} to {row['nDCG@10, at most']:.3f}",
+    }
+    return [made.get(name, row.get(name)) for name in names]
+
+
+def _sample_row(run: dict[str, Any]) -> dict[str, float]:
+    """A run of `qtr evaluate --json` in the names of `experiments.whole_catalog`."""
+    page, (low, high) = run["first_page"], run["intervals"]["nDCG@10"]
+    return run["measures"] | {
+        "nDCG@10, 95 % low": low,
+        "nDCG@10, 95 % high": high,
+        "nDCG@10, unjudged left out": page["condensed"],
+        "nDCG@10, at least": page["lower"],
+        "nDCG@10, at most": page["upper"],
+    }
+
+
+def _queries(rows: dict[str, dict[str, float]]) -> int:
+    return int(next(iter(rows.values()))["queries"])
 
 
 def beside_rivals(path: Path) -> list[str]:
@@ -182,13 +224,12 @@ def _ratio(value: float | None) -> str:
 def cascades(results: Path = ROOT / "results") -> str:
     """Markdown of the table in results/README.md: cascades compared."""
     shop, icecat = json.loads((results / "cascade.json").read_text(encoding="utf-8"))
-    shown = {"nDCG@10": "nDCG@10", "nDCG@10, unjudged left out": "judged only", "R@100": "R@100"}
-    header = [f"{name}, {label}" for name in ("shop", "Icecat") for label in shown.values()]
+    names = ["nDCG@10", "Judged@10", "left out", "bounds", "R@100"]
     return table(
-        ["cascade (prior)", *header],
+        ["cascade (prior)", "shop, nDCG@10", "shop, R@100", *(f"Icecat, {one}" for one in names)],
         [
-            [name, *(figures[name][measure] for figures in (shop, icecat) for measure in shown)]
-            for name in shop
+            [name, row["nDCG@10"], row["R@100"], *_cells(icecat[name], names)]
+            for name, row in shop.items()
         ],
     )
 
@@ -198,7 +239,7 @@ def two_ways_table(results: Path = ROOT / "results") -> str:
     report = json.loads((results / "two-ways.json").read_text(encoding="utf-8"))
     shown = {
         "nDCG@10": "nDCG@10",
-        "nDCG@10, unjudged left out": "judged only",
+        "Judged@10": "Judged@10",
         "ms, median": "ms",
     }
     catalogs = {"shop": "sample shop", "icecat": "Icecat"}
@@ -208,8 +249,8 @@ def two_ways_table(results: Path = ROOT / "results") -> str:
         for way in report["shop"]
     ]
     return table(["", *header], rows) + (
-        "\n\nA page of 10 hits, one client, the sample shop's 100 judged queries and Icecat's 22 "
-        "development queries with something relevant, on two cores: "
+        "\n\nA page of 10 hits, one client, the sample shop's 100 judged queries and those of "
+        "Icecat's development queries that have something relevant, on two cores: "
         "`python -m experiments.two_ways`."
     )
 

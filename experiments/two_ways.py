@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -23,17 +23,18 @@ import numpy as np
 from devtools.opensearch_node.node import named_or_local_node
 from devtools.server_process import running_server
 from experiments.commands import QTR, data_option
-from experiments.icecat import development_judgments, write_qrels
-from experiments.whole_catalog import DEPTH, Search, measured
+from experiments.icecat import of_development, write_qrels
+from experiments.whole_catalog import DEPTH, Figures, measured, search_run
 from indexer.job import IndexSettings, build_index
 from qtr_rerank.data.dataset_files import first_file
-from qtr_rerank.data.icecat import CATALOG_FILES
+from qtr_rerank.data.icecat import CATALOG_FILES, read_graded_icecat
 from qtr_rerank.environment import OpenSearchSettings
 from qtr_rerank.evaluate.qrels import read_qrels
+from qtr_rerank.evaluate.runs import Run
 from qtr_rerank.opensearch.api import Api
 from qtr_rerank.opensearch.install import install, remove
 from qtr_rerank.opensearch.wiring import Wiring
-from qtr_rerank.records import Candidate, Filters
+from qtr_rerank.records import Candidate, Filters, Ranked
 from qtr_rerank.retrieve.client_opensearch import connect
 from qtr_rerank.retrieve.fields import query_words
 from qtr_rerank.retrieve.lexical_opensearch import bm25_query
@@ -45,6 +46,8 @@ from qtr_rerank.trec import from_trec_id
 PAGE = 10
 REPEATS = 3
 NAME = "two_ways"
+# A query and the number of hits.
+PageSearch = Callable[[str, int], Sequence[Candidate | Ranked]]
 MODELS = ("twin", "match")
 # Pipelines, by their settings that differ from the defaults of `install`.
 INSIDE: dict[str, dict[str, Any]] = {
@@ -64,8 +67,7 @@ def main(data: Path, work: Path, out: Path) -> None:
     shop = work / "shop"
     if not (shop / "catalog.jsonl").exists():
         QTR.run("sample", shop)
-    judged, _ = development_judgments(data / "icecat")
-    write_qrels(judged, work / "icecat.csv")
+    write_qrels(of_development(read_graded_icecat(data / "icecat")), work / "icecat.csv")
     catalogs = {
         "shop": (
             IndexSettings(shop / "catalog.jsonl", work / "shop-index"),
@@ -89,7 +91,7 @@ def main(data: Path, work: Path, out: Path) -> None:
 
 def compared(
     engine: OpenSearchSettings, alias: str, settings: IndexSettings, qrels: Path, work: Path
-) -> dict[str, dict[str, float]]:
+) -> Figures:
     """The figures of each way on one catalog."""
     index = IndexSettings(
         settings.catalog,
@@ -100,28 +102,29 @@ def compared(
         opensearch=engine,
     )
     build_index(index, [Scorer.load(name) for name in MODELS])
-    report: dict[str, dict[str, float]] = {}
+    runs: list[Run] = []
+    times: Figures = {}
+
+    def visit(way: str, search: PageSearch) -> None:
+        runs.append(search_run(way, lambda query: search(query, DEPTH), qrels))
+        times[way] = timed(search, qrels)
+
     with closing(connect(engine)) as client:
-        report |= figures("BM25", _opensearch(client, alias, None), qrels)
+        visit("BM25", _opensearch(client, alias, None))
         with running_server(work / "server.log", "-m", "match", "--index", index.index) as server:
             for way, options in INSIDE.items():
-                # `measured` looks at 100 hits, so as many are reranked for a page of 10.
+                # A run has 100 hits, so as many are reranked for a page of 10.
                 wiring = Wiring(server.url, NAME, oversample=DEPTH / PAGE, **options)
                 with _installed(engine, wiring):
-                    report |= figures(way, _opensearch(client, alias, NAME), qrels)
+                    visit(way, _opensearch(client, alias, NAME))
     with SearchEngine.open(index.index) as front:
-        report |= figures(
-            "SearchEngine in front", lambda query, k: front.search(query, k).hits, qrels
-        )
-    return report
+        visit("SearchEngine in front", lambda query, k: front.search(query, k).hits)
+    quality = measured(runs, qrels)
+    return {way: quality[way] | times[way] for way in times}
 
 
-def figures(
-    way: str, search: Callable[[str, int], Any], qrels: Path
-) -> dict[str, dict[str, float]]:
-    """Quality over the judged queries, and milliseconds per page."""
-    deep: Search = lambda query: search(query, DEPTH)  # noqa: E731
-    quality = measured({way: deep}, qrels)
+def timed(search: PageSearch, qrels: Path) -> dict[str, float]:
+    """Milliseconds per page, over the judged queries."""
     queries = [from_trec_id(query_id) for query_id in read_qrels(qrels).ratings]
     spent = []
     for _ in range(REPEATS):
@@ -129,14 +132,13 @@ def figures(
             started = time.perf_counter()
             search(query, PAGE)
             spent.append((time.perf_counter() - started) * 1000.0)
-    quality[way] |= {
+    return {
         "ms, median": round(float(np.median(spent)), 1),
         "ms, 95 %": round(float(np.percentile(spent, 95)), 1),
     }
-    return quality
 
 
-def _opensearch(client: Any, alias: str, pipeline: str | None) -> Callable[[str, int], Any]:
+def _opensearch(client: Any, alias: str, pipeline: str | None) -> PageSearch:
     def search(query: str, k: int) -> list[Candidate]:
         body = {
             "size": k,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from math import log2
@@ -53,11 +54,90 @@ def test_runs_are_a_table_with_one_row_each(folder: Path) -> None:
     assert result.exit_code == 0, result.output
     lines = result.output.splitlines()
     assert lines[0].split() == ["run", "nDCG@10", "RR@10", "R@100", "Judged@10"]
-    assert lines[1].split() == ["bm25", "0.3155", "0.2500", "0.5000", "0.5000"]
-    assert lines[2].split() == ["rerank", "1.0000", "1.0000", "1.0000", "1.0000"]
+    # Two queries, drawn anew: both may be the better one, or the worse one.
+    assert re.split(" {2,}", lines[1])[1:] == [
+        "0.3155 [0.00, 0.63]",
+        "0.2500 [0.00, 0.50]",
+        "0.5000 [0.00, 1.00]",
+        "0.5000 [0.00, 1.00]",
+    ]
+    assert lines[2].split()[:2] == ["rerank", "1.0000"]
     assert len({len(line) for line in lines[:3]}) == 1
-    assert lines[4].startswith("p against bm25")
+    unjudged = lines.index(next(line for line in lines if line.startswith("unjudged")))
+    assert lines[unjudged].split() == [
+        "unjudged", "Judged@10", "nDCG@10", "left", "out", "at", "least", "at", "most",
+        "RBP(p=0.8)", "residual",
+    ]  # fmt: skip
+    # mug: the only result is unjudged; it and product 7 may be as good as each other.
+    least, most = 0.5 / log2(3), (1 / (1 + 1 / log2(3)) + 1 / log2(3)) / 2
+    assert lines[unjudged + 1].split()[4:6] == [f"{least:.4f}", f"{most:.4f}"]
+    assert any(line.startswith("nDCG@10 against bm25  difference") for line in lines)
+    assert any(line.startswith("p against bm25") for line in lines)
     assert "rerank: 1 queries without judgments, ignored" in lines
+
+
+def test_too_few_judged_results_are_warned_about(folder: Path) -> None:
+    output = _evaluate(folder, "bm25.trec", "rerank.trec", "--qrels", "judgments.csv").output
+    warnings = [line for line in output.splitlines() if line.startswith("warning: ")]
+    assert len(warnings) == 2
+    assert "bm25: only 50% of the first 10 results are judged (enough: 90%); nDCG@10" in warnings[0]
+    assert "give the new judgments as another --qrels" in warnings[1]
+    assert _json(folder, "rerank.trec", "--qrels", "judgments.csv")["warnings"] == []
+
+
+def test_comparison_that_judging_could_turn_is_warned_about(folder: Path) -> None:
+    settled = _json(folder, "bm25.trec", "rerank.trec", "--qrels", "judgments.csv")
+    # The unjudged mug of bm25 may be as good as rerank's, but the shoes are in the wrong order.
+    assert settled["runs"][1]["ndcg_vs_first"]["lower"] == pytest.approx((1 - 1 / log2(3)) / 2)
+    assert not settled["runs"][1]["ndcg_vs_first"]["could_turn"]
+    assert not any("could turn" in warning for warning in settled["warnings"])
+    (folder / "new.trec").write_text("red%20shoe Q0 2 1 9 n\nred%20shoe Q0 5 2 8 n\nmug Q0 7 1 1 n")
+    open_ = _json(folder, "bm25.trec", "new.trec", "--qrels", "judgments.csv")
+    compared = open_["runs"][1]["ndcg_vs_first"]
+    assert compared["difference"] == pytest.approx((1 - 1 / log2(3)) / 2)
+    assert compared["lower"] == pytest.approx(-0.5 / log2(3))
+    assert compared["could_turn"]
+    (warning,) = (one for one in open_["warnings"] if "could turn" in one)
+    assert warning == (
+        "new against bm25: unjudged results could turn this comparison; the difference in nDCG@10, "
+        "+0.185, can be anything from -0.315 to +0.500"
+    )
+
+
+def test_complete_judgments_need_no_bounds(folder: Path) -> None:
+    arguments = ["bm25.trec", "rerank.trec", "--qrels", "judgments.csv", "--complete"]
+    output = _evaluate(folder, *arguments).output
+    assert "warning" not in output
+    assert "at least" not in output
+    assert "--complete: results without a judgment are irrelevant" in output
+    assert _json(folder, *arguments)["complete"] is True
+
+
+def test_later_qrels_are_added_and_the_note_says_so(folder: Path) -> None:
+    (folder / "added.csv").write_text("query,docid,rating\nmug,9,1\nmug,8,0\nred shoe,2,1\n")
+    arguments = ["bm25.trec", "--qrels", "judgments.csv", "--qrels", "added.csv"]
+    output = _evaluate(folder, *arguments).output
+    assert (
+        "2 pairs are judged in more than one file: the later file's rating holds, "
+        "1 are another than before"
+    ) in output.splitlines()
+    fields = _json(folder, *arguments)
+    assert fields["qrels"] == [str(folder / "judgments.csv"), str(folder / "added.csv")]
+    assert (fields["judgments"], fields["repeated_judgments"], fields["changed_judgments"]) == (
+        5,
+        2,
+        1,
+    )
+    assert fields["runs"][0]["measures"]["Judged@10"] == 1.0
+    assert fields["warnings"] == []
+
+
+def test_cutoff_is_that_of_measures_and_bounds(folder: Path) -> None:
+    fields = _json(folder, "bm25.trec", "--qrels", "judgments.csv", "-k", "1")
+    assert list(fields["runs"][0]["measures"]) == ["nDCG@1", "RR@1", "R@100", "Judged@1"]
+    assert fields["runs"][0]["first_page"]["ndcg"] == fields["runs"][0]["measures"]["nDCG@1"] == 0.0
+    output = _evaluate(folder, "bm25.trec", "--qrels", "judgments.csv", "-k", "1").output
+    assert "only 50% of the first 1 results are judged" in output
 
 
 def test_runs_as_json_with_each_query(folder: Path) -> None:
@@ -69,6 +149,21 @@ def test_runs_as_json_with_each_query(folder: Path) -> None:
     assert 0 < second["p_vs_first"]["nDCG@10"] <= 1
     assert second["ignored_queries"] == ["cup"]
     assert second["per_query"]["RR@10"] == {"red shoe": 1.0, "mug": 1.0}
+    assert first["ndcg_vs_first"] is None
+    assert second["ndcg_vs_first"]["difference"] == pytest.approx(1 - 0.5 / log2(3))
+    assert second["intervals"]["nDCG@10"] == [1.0, 1.0]
+    assert first["first_page_per_query"]["mug"] == {
+        "ndcg": 0.0,
+        "condensed": 0.0,
+        "lower": 0.0,
+        "upper": pytest.approx(1 / (1 + 1 / log2(3))),
+        "judged": 0.0,
+        "rbp": 0.0,
+        "residual": 1.0,
+    }
+    assert first["first_page"]["condensed"] == pytest.approx(0.5 / log2(3))
+    assert set(first["first_page"]["intervals"]) == {"ndcg", "condensed", "rbp"}
+    assert first["first_page_answerable"] == first["first_page"]
 
 
 def test_chosen_measures_and_threshold(folder: Path) -> None:
@@ -87,7 +182,7 @@ def test_table_has_answerable_rows_where_some_queries_are_not(
         folder, "bm25.trec", "--qrels", "judgments.csv", "--relevant", "2"
     ).output.splitlines()
     assert lines[3].split()[:3] == ["1", "answerable", "nDCG@10"]
-    assert lines[4].split()[2] == "0.5000"
+    assert lines[4].split()[4] == "0.5000"
 
 
 def test_runs_with_same_file_name_are_shown_by_path(folder: Path) -> None:
@@ -136,8 +231,9 @@ def test_scores_outside_0_to_1_have_no_rmse(folder: Path) -> None:
         (["bm25.trec", "--pairs", "pairs.csv"], "not both"),
         (["--pairs", "pairs.csv"], "--pairs needs --label"),
         (["bm25.trec", "--qrels", "judgments.csv", "--per-query"], "--per-query goes with --json"),
-        (["bm25.trec", "--qrels", "judgments.csv", "-k", "5"], "--cutoff has no meaning with"),
+        (["bm25.trec", "--qrels", "judgments.csv", "--gains", "linear"], "--gains has no meaning"),
         (["--pairs", "pairs.csv", "--label", "x", "--seed", "5"], "--seed has no meaning with"),
+        (["--pairs", "pairs.csv", "--label", "x", "--complete"], "--complete has no meaning with"),
     ],
 )
 def test_usage_errors_are_explained(folder: Path, arguments: list[str], message: str) -> None:

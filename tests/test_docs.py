@@ -24,7 +24,7 @@ from tests.test_serve_clients import client_python
 
 ROOT = Path(__file__).parent.parent
 BLOCK = re.compile(r"```(sh|python|python client|python frameworks)\n(.*?)```", re.DOTALL)
-PAGES = ("opensearch", "cohere", "library", "production")
+PAGES = ("opensearch", "cohere", "library", "production", "evaluate")
 
 
 def _blocks(page: str) -> list[tuple[str, str]]:

@@ -10,7 +10,7 @@ import pytest
 
 from qtr_rerank.errors import DataError
 from qtr_rerank.evaluate.measure_settings import PairColumns
-from qtr_rerank.evaluate.qrels import read_qrels
+from qtr_rerank.evaluate.qrels import merge_qrels, read_qrels
 from qtr_rerank.evaluate.runs import read_run
 from qtr_rerank.evaluate.scored_pairs import read_pairs
 
@@ -52,6 +52,25 @@ def test_compressed_qrels_with_a_byte_order_mark_are_read(tmp_path: Path) -> Non
     path = tmp_path / "a.csv.gz"
     path.write_bytes(gzip.compress("\ufeffquery,docid,rating\nmug,1,2\n".encode()))
     assert read_qrels(path).ratings == {"mug": {"1": 2.0}}
+
+
+def test_later_qrels_add_pairs_and_replace_ratings(write: Write) -> None:
+    published = read_qrels(write("a.csv", "query,docid,rating\nmug,1,2\nmug,2,0\nmug,3,1\n"))
+    added = read_qrels(write("b.csv", "query,docid,rating\nmug,2,3\nmug,3,1\nmug,4,1\n"))
+    last = read_qrels(write("c.qrels", "mug 0 2 1\npen 0 9 1\n"))
+    merged = merge_qrels([published, added, last])
+    assert merged.ratings == {"mug": {"1": 2.0, "2": 1.0, "3": 1.0, "4": 1.0}, "pen": {"9": 1.0}}
+    assert (merged.repeated, merged.rerated) == (2, 1)
+    assert merged.name == f"{published.path} + {added.path} + {last.path}"
+    assert published.ratings["mug"]["2"] == 0.0
+    assert merge_qrels([published]) == published
+
+
+def test_qrels_with_ids_of_another_kind_are_not_merged(write: Write) -> None:
+    published = read_qrels(write("a.csv", "query,docid,rating\nred mug,1,2\n"))
+    numbered = read_qrels(write("b.qrels", "17 0 1 2\n"))
+    with pytest.raises(DataError, match=r"b\.qrels has no query .* '17', .* 'red mug'; give files"):
+        merge_qrels([published, numbered])
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Runs against qrels: measures, fractional ratings, missing and extra queries."""
+"""Runs against qrels: measures, fractional ratings, missing queries, intervals, bounds."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from qtr_rerank.evaluate.run_measures import evaluate_runs
 from qtr_rerank.evaluate.runs import Run
 
 QRELS = Qrels(Path("qrels.csv"), {"mug": {"a": 2.0, "b": 0.0, "c": 1.0}, "pen": {"x": 0.0}})
+MUG = Qrels(QRELS.path, {"mug": QRELS.ratings["mug"]})
 
 
 def _run(name: str, **rankings: str) -> Run:
@@ -161,7 +162,108 @@ def test_measures_that_cannot_be_computed_are_explained(measure: str, message: s
         evaluate_runs([_run("one", mug="a", pen="x")], QRELS, RankingSettings((measure,)))
 
 
-@pytest.mark.parametrize("settings", [{"measures": ()}, {"relevant": 0.0}])
+def test_confidence_interval_is_that_of_a_mean_of_many_queries() -> None:
+    # Half of 200 queries find their product: the mean's standard error is 0.5 / sqrt(200).
+    qrels = Qrels(Path("q"), {f"q{at}": {"a": 1.0} for at in range(200)})
+    run = _run("one", **{query: "a" if at % 2 else "b" for at, query in enumerate(qrels.ratings)})
+    (scores,) = evaluate_runs([run], qrels, RankingSettings(("RR",))).runs
+    low, high = scores.overall.intervals["RR"]
+    assert (low, high) == pytest.approx((0.5 - 1.96 * 0.0354, 0.5 + 1.96 * 0.0354), abs=0.01)
+
+
+def test_seed_decides_the_resamples() -> None:
+    qrels = Qrels(Path("q"), {f"q{at}": {"a": 1.0} for at in range(40)})
+    run = _run("one", **{query: "xxxa"[at % 4 :] for at, query in enumerate(qrels.ratings)})
+    first, again, other = (
+        evaluate_runs([run], qrels, RankingSettings(resamples=9, seed=seed)).runs[0].overall
+        for seed in (0, 0, 1)
+    )
+    assert first == again
+    assert first.intervals != other.intervals
+    assert first.measures == other.measures
+
+
+def test_query_that_is_always_right_has_an_interval_without_width() -> None:
+    (run,) = evaluate_runs([_run("one", mug="acb")], MUG, RankingSettings()).runs
+    assert run.overall.intervals["nDCG@10"] == (1.0, 1.0)
+    assert run.overall.page_intervals["condensed"] == (1.0, 1.0)
+
+
+def test_first_page_says_what_unjudged_documents_hide() -> None:
+    (run,) = evaluate_runs([_run("one", mug="xa", pen="x")], QRELS, RankingSettings()).runs
+    mug = run.first_pages["mug"]
+    assert mug.ndcg == run.per_query["nDCG@10"]["mug"]
+    assert mug.judged == run.per_query["Judged@10"]["mug"] == 0.5
+    assert mug.condensed == pytest.approx(2 / (2 + 1 / log2(3)))
+    assert mug.upper == pytest.approx((2 + 2 / log2(3)) / (2 + 2 / log2(3) + 1 / log2(4)))
+    assert (mug.rbp, mug.residual) == pytest.approx((0.2 * 0.8, 0.2 + 0.8**2))
+    page = run.overall.first_page
+    assert page.lower == pytest.approx((mug.lower + run.first_pages["pen"].lower) / 2)
+    assert run.answerable is not None
+    assert run.answerable.first_page == mug
+
+
+def test_bounds_are_over_what_all_runs_show() -> None:
+    alone = evaluate_runs([_run("one", mug="ac")], MUG, RankingSettings()).runs[0]
+    beside = evaluate_runs(
+        [_run("one", mug="ac"), _run("two", mug="xa")], MUG, RankingSettings()
+    ).runs[0]
+    assert alone.first_pages["mug"].lower == 1.0
+    assert beside.first_pages["mug"].lower < 1.0
+    # Only first pages count.
+    deep = evaluate_runs(
+        [_run("one", mug="ac"), _run("two", mug="ax")], MUG, RankingSettings(cutoff=1)
+    ).runs[0]
+    assert deep.first_pages["mug"].lower == 1.0
+
+
+def test_complete_judgments_hide_nothing() -> None:
+    runs = [_run("one", mug="xac"), _run("two", mug="ya")]
+    settings = RankingSettings(complete=True)
+    for run in evaluate_runs(runs, MUG, settings).runs:
+        page = run.first_pages["mug"]
+        assert page.lower == page.upper == page.condensed == page.ndcg
+        assert page.judged == 1.0
+        assert run.comparison is None or not run.comparison.could_turn
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "could_turn"),
+    [
+        ("ca", "ac", False),  # all is judged
+        ("cax", "acx", False),  # both show the unjudged document at the same place
+        ("xca", "ac", True),  # x may be the best
+        ("ca", "xac", True),  # behind now, but x may be as good as a
+        ("cb", "ax", False),  # whatever x is worth
+        ("cx", "cy", True),  # equal now, but not if x is relevant and y is not
+        ("ac", "ac", False),
+    ],
+)
+def test_comparison_knows_whether_judging_could_turn_it(
+    first: str, second: str, could_turn: bool
+) -> None:
+    runs = [_run("one", mug=first), _run("two", mug=second)]
+    report = evaluate_runs(runs, MUG, RankingSettings())
+    assert report.runs[0].comparison is None
+    found = report.runs[1].comparison
+    assert found is not None
+    assert found.could_turn is could_turn
+    assert found.lower - 1e-9 <= found.difference <= found.upper + 1e-9
+    means = [run.means["nDCG@10"] for run in report.runs]
+    assert found.difference == pytest.approx(means[1] - means[0])
+    assert found.interval == pytest.approx((found.difference, found.difference))
+    assert found.p == report.runs[1].p_values["nDCG@10"]
+
+
+def test_no_resamples_are_refused() -> None:
+    with pytest.raises(SettingsError, match="resamples is 0; an interval needs at least 1"):
+        evaluate_runs([_run("one", mug="a")], MUG, RankingSettings(resamples=0))
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"measures": ()}, {"relevant": 0.0}, {"cutoff": 0}, {"persistence": 1.0}, {"persistence": 0}],
+)
 def test_invalid_settings_are_refused(settings: dict[str, Any]) -> None:
     with pytest.raises(SettingsError):
         RankingSettings(**settings)

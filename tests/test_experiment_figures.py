@@ -13,6 +13,8 @@ import pytest
 from click.testing import CliRunner
 
 from experiments import cascade, icecat, zero_shot
+from qtr_rerank.data.icecat import ADDED_JUDGMENTS
+from qtr_rerank.data.judgments import read_judgments
 from qtr_rerank.data.splits import split_of
 from qtr_rerank.evaluate.pair_measures import auc
 from qtr_rerank.runtime.scorer import Scorer
@@ -84,6 +86,32 @@ def test_icecat_and_cascade_measure_the_same_search(data: Path, tmp_path: Path) 
     (shipped,) = (figures for name, figures in compared.items() if name.endswith("as shipped"))
     assert shipped == reranked
     assert compared["retrieval alone"] == report["full catalog"]["lexical + dense"]
+    # Every product of each query is judged, so nothing is open.
+    assert reranked["Judged@10"] == 1.0
+    assert reranked["nDCG@10, at least"] == reranked["nDCG@10"] == reranked["nDCG@10, at most"]
+    assert reranked["nDCG@10, 95 % low"] <= reranked["nDCG@10"] <= reranked["nDCG@10, 95 % high"]
+    assert reranked["queries"] == len(DEVELOPMENT)
+    assert report["full catalog, published judgments"] == report["full catalog"]
+
+
+def test_full_catalog_is_measured_by_the_added_judgments_too(data: Path, tmp_path: Path) -> None:
+    added = next(one for one in read_judgments(ADDED_JUDGMENTS) if split_of(one.query) == "dev")
+    folder = tmp_path / "icecat"
+    folder.mkdir()
+    products = (data / "icecat" / "products.jsonl").read_text()
+    found = {"id": added.product_id, "title": added.query}
+    (folder / "products.jsonl").write_text(products + json.dumps(found) + "\n")
+    query, product = added.query, PRODUCTS[0].id
+    _write(folder / "judgments.csv", ["query", "docid", "rating"], [(query, product, 3)])
+    report = _report(icecat.main, tmp_path / "icecat.json", folder, "--work", tmp_path / "work")
+    of_query = [one for one in read_judgments(ADDED_JUDGMENTS) if one.query == query]
+    assert report["judged pairs"] == 1
+    assert report["pairs with the added judgments"] == 1 + len(of_query)
+    by_both, published = (
+        report[name]["reranked"] for name in ("full catalog", "full catalog, published judgments")
+    )
+    assert by_both["Judged@10"] > published["Judged@10"]
+    assert published["nDCG@10, at least"] < published["nDCG@10, at most"]
 
 
 def test_cascade_names_missing_arguments(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from werkzeug import Request, Response
 from werkzeug.serving import make_server
 
 from devtools.server_process import Running, running_server
-from experiments.whole_catalog import measured
+from experiments.whole_catalog import measured, search_run
 from indexer.bulk import bulk_load
 from indexer.job import IndexSettings, build_index
 from qtr_rerank import Candidate, Product, Reranker
@@ -703,10 +703,10 @@ def test_pipeline_ranks_as_the_library_and_above_bm25(
                     [hit.score for hit in expected], abs=1e-5
                 )
             figures = measured(
-                {
-                    "bm25": lambda query: searched(query, "_none"),
-                    "reranked": lambda query: searched(query, name),
-                },
+                [
+                    search_run("bm25", lambda query: searched(query, "_none"), qrels),
+                    search_run("reranked", lambda query: searched(query, name), qrels),
+                ],
                 qrels,
             )
             assert figures["reranked"]["nDCG@10"] > figures["bm25"]["nDCG@10"] + 0.01

@@ -14,7 +14,12 @@ import pytest
 
 from qtr_rerank.data.esci import read_esci, read_esci_judgments
 from qtr_rerank.data.homedepot import read_homedepot, read_homedepot_judgments
-from qtr_rerank.data.icecat import read_icecat, read_icecat_judgments
+from qtr_rerank.data.icecat import (
+    ADDED_JUDGMENTS,
+    read_graded_icecat,
+    read_icecat,
+    read_icecat_judgments,
+)
 from qtr_rerank.data.judgments import read_judgments
 from qtr_rerank.data.wands import parse_features, read_wands, read_wands_judgments
 from qtr_rerank.environment import Settings
@@ -423,3 +428,31 @@ def test_real_icecat_has_no_bad_rows() -> None:
     assert (len(ids), reader.report.bad) == (19_406, 0)
     judgments = read_icecat_judgments(data_dir / "icecat")
     assert (len(judgments), len({judgment.query for judgment in judgments})) == (2_809, 105)
+    graded = read_graded_icecat(data_dir / "icecat")
+    assert (len(graded), len({one.query for one in graded})) == (2_809 + 1_493, 105)
+    assert {one.product_id for one in graded} <= ids
+
+
+def test_added_icecat_judgments_are_grades_of_97_queries() -> None:
+    added = read_judgments(ADDED_JUDGMENTS)
+    assert (len(added), len({one.query for one in added})) == (1_493, 97)
+    assert {one.rating for one in added} == {0.0, 1.0, 2.0, 3.0}
+
+
+def test_added_judgments_count_for_published_queries_and_replace_their_ratings(
+    tmp_path: Path,
+) -> None:
+    first, *others = read_judgments(ADDED_JUDGMENTS)
+    (tmp_path / "judgments.csv").write_text(
+        f"query,docid,rating\n{first.query},{first.product_id},{3 - first.rating:g}\n"
+        f"{first.query},no-such-product,1\n"
+    )
+    graded = read_graded_icecat(tmp_path)
+    same_query = [one for one in others if one.query == first.query]
+    assert same_query
+    assert {(one.product_id, one.rating) for one in graded} == {
+        (first.product_id, first.rating),
+        ("no-such-product", 1.0),
+        *((one.product_id, one.rating) for one in same_query),
+    }
+    assert {one.query for one in graded} == {first.query}

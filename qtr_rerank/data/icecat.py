@@ -3,6 +3,10 @@
 Published: `icecat-products-w_price-19k-20201127.json`, an array whose attributes are flat fields
 `attr_t_*` (text), `attr_n_*` (number), `attr_b_*` (yes or no), and `Broad_Query_Set_rated.csv`.
 Repacked: `products.jsonl[.gz]` with an object `attributes` of the same, and `judgments.csv`.
+
+The published judgments were pooled from a lexical engine. `ADDED_JUDGMENTS` are this project's own,
+for the same queries: what seven orders (lexical, dense, fused, reranked) show on the first page,
+read and graded title by title without knowing which of them showed it; ids and grades only.
 """
 
 from __future__ import annotations
@@ -28,6 +32,7 @@ CATALOG_FILES = (
     "icecat-products-w_price-19k-20201127.json",
 )
 JUDGMENT_FILES = ("judgments.csv", "Broad_Query_Set_rated.csv")
+ADDED_JUDGMENTS = Path(__file__).with_name("icecat_judgments_added.csv")
 _TYPED = re.compile(r"[tnb]_(.+)")
 _COLUMNS = {"brand": "supplier", "description": "short_description"}
 _IMAGES = ("img_thumb", "img_500x500", "img_low")
@@ -53,6 +58,17 @@ def read_icecat(
 def read_icecat_judgments(folder: Path | str) -> list[Judgment]:
     """The Broad Query Set: ratings 0 to 3."""
     return read_judgments(first_file(folder, JUDGMENT_FILES))
+
+
+def read_graded_icecat(folder: Path | str) -> list[Judgment]:
+    """The Broad Query Set and the added judgments of its queries: what a search is measured by.
+
+    Where a pair is in both, the added rating holds.
+    """
+    published = read_icecat_judgments(folder)
+    queries = {one.query for one in published}
+    added = [one for one in read_judgments(ADDED_JUDGMENTS) if one.query in queries]
+    return list({(one.query, one.product_id): one for one in (*published, *added)}.values())
 
 
 def _product(row: Row) -> Product:

@@ -26,6 +26,7 @@ import numpy as np
 import numpy.typing as npt
 
 from qtr_rerank.errors import SettingsError
+from qtr_rerank.evaluate.measure_settings import PERSISTENCE
 
 Floats = npt.NDArray[np.float64]
 
@@ -66,12 +67,14 @@ def ndcg_bounds(
     shown = ranking[: _checked(cutoff)]
     weights = dict(zip(shown, _discounts(cutoff).tolist(), strict=False))
     lower, upper = _extremes(weights, grades, cutoff, pool)
+    ndcg = _ndcg(shown, grades, cutoff)
     return Bounds(
-        lower=lower,
-        upper=upper,
+        # Rounding must not part what is equal.
+        lower=min(lower, ndcg),
+        upper=min(1.0, max(upper, ndcg)),
         condensed=_ndcg([one for one in ranking if one in grades], grades, cutoff),
         judged=sum(one in grades for one in shown) / len(shown) if shown else 0.0,
-        ndcg=_ndcg(shown, grades, cutoff),
+        ndcg=ndcg,
     )
 
 
@@ -94,6 +97,28 @@ def difference_bounds(
     for document, discount in zip(first[:cutoff], discounts, strict=False):
         weights[document] = weights.get(document, 0.0) - discount
     return _extremes(weights, grades, cutoff, pool)
+
+
+def rank_biased_precision(
+    ranking: Sequence[str],
+    grades: Mapping[str, float],
+    relevant: float = 1.0,
+    persistence: float = PERSISTENCE,
+) -> tuple[float, float]:
+    """Rank-biased precision of one query's ranking, and its residual.
+
+    RBP = (1 - p) * sum of p^(rank - 1) over the relevant documents: what a user finds at each
+    document that he looks at, who goes on to the next one with probability p. The residual is the
+    weight of the unjudged documents and of all ranks behind the last: RBP is between its value and
+    value + residual, whatever they turn out to be (Moffat and Zobel, "Rank-biased precision for
+    measurement of retrieval effectiveness", TOIS 27, 2008). No ideal order is needed, so both ends
+    are exact.
+    """
+    weights = (1.0 - persistence) * persistence ** np.arange(len(ranking))
+    found = np.array([grades.get(one, -1.0) >= relevant for one in ranking], np.float64)
+    unknown = np.array([one not in grades for one in ranking], np.float64)
+    behind = persistence ** len(ranking)
+    return float(weights @ found), float(weights @ unknown + behind)
 
 
 def _extremes(

@@ -6,9 +6,18 @@ from dataclasses import dataclass
 
 from qtr_rerank.errors import SettingsError
 
-DEFAULT_MEASURES = ("nDCG@10", "RR@10", "R@100", "Judged@10")
+CUTOFF = 10
 PERMUTATIONS = 10_000
+RESAMPLES = 10_000
+PERSISTENCE = 0.8
+ENOUGH_JUDGED = 0.9
+"""Where a smaller share of the first results is judged, measures are warned about."""
 GAINS = ("linear", "exponential")
+
+
+def default_measures(cutoff: int = CUTOFF) -> tuple[str, ...]:
+    """The measures of a run where none are named."""
+    return (f"nDCG@{cutoff}", f"RR@{cutoff}", "R@100", f"Judged@{cutoff}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,13 +27,22 @@ class RankingSettings:
     `measures` are in ir-measures' notation (`nDCG@10`, `RR(rel=2)@10`, `AP`, `P@5`). `relevant`
     is the lowest relevant rating, for every binary measure without a `rel` of its own. With
     `allow_missing`, queries that a run lacks score 0; without, such a run is refused.
+
+    What unjudged documents hide is always measured (see `first_page`): over the first `cutoff`
+    documents, and for rank-biased precision with `persistence`, the chance that a user who looks at
+    a document looks at the next one, too. `complete`: whoever judged says that all other documents
+    are irrelevant, so nothing is hidden.
     """
 
-    measures: tuple[str, ...] = DEFAULT_MEASURES
+    measures: tuple[str, ...] = default_measures()
     relevant: float = 1.0
     allow_missing: bool = False
     permutations: int = PERMUTATIONS
     seed: int = 0
+    cutoff: int = CUTOFF
+    persistence: float = PERSISTENCE
+    resamples: int = RESAMPLES
+    complete: bool = False
 
     def __post_init__(self) -> None:
         if not self.measures:
@@ -33,6 +51,13 @@ class RankingSettings:
             raise SettingsError(
                 f"relevant is {self.relevant:g}; documents without a rating count as 0, so the "
                 "threshold must be above 0"
+            )
+        if self.cutoff < 1:
+            raise SettingsError(f"the cutoff is {self.cutoff}; nDCG needs at least 1")
+        if not 0 < self.persistence < 1:
+            raise SettingsError(
+                f"the persistence is {self.persistence:g}; rank-biased precision needs one between "
+                "0 and 1, such as 0.8"
             )
 
 
@@ -60,7 +85,7 @@ class PairSettings:
 
     thresholds: tuple[float, ...] = ()
     label_range: tuple[float, float] | None = None
-    cutoff: int = 10
+    cutoff: int = CUTOFF
     gains: str = "linear"
 
     def __post_init__(self) -> None:

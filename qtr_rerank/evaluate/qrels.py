@@ -1,14 +1,14 @@
-"""Reads judgments from a table or TREC qrels, with the ids that `qtr search --run` writes."""
+"""Reads judgments from tables or TREC qrels, with the ids that `qtr search --run` writes."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from qtr_rerank.errors import DataError
 from qtr_rerank.evaluate.input_rows import RowLocation, cell_text, column_of, table_rows, text_lines
-from qtr_rerank.trec import trec_id, trec_query_id
+from qtr_rerank.trec import from_trec_id, trec_id, trec_query_id
 
 QUERY_COLUMNS = ("query", "search_term")
 DOCUMENT_COLUMNS = ("docid", "doc_id", "product_id", "product_uid")
@@ -17,10 +17,53 @@ RATING_COLUMNS = ("rating", "relevance", "grade", "label")
 
 @dataclass(frozen=True, slots=True)
 class Qrels:
-    """Ratings by TREC query id and document id, in the order of the file."""
+    """Ratings by TREC query id and document id, in the order of the file.
+
+    Qrels that were merged also name the later files in `added`. `repeated` counts the pairs that
+    were in more than one of the files, `rerated` those whose rating changed.
+    """
 
     path: Path
     ratings: Mapping[str, Mapping[str, float]]
+    added: tuple[Path, ...] = ()
+    repeated: int = 0
+    rerated: int = 0
+
+    @property
+    def name(self) -> str:
+        """The file, or the files: `judgments.csv + judgments-added.csv`."""
+        return " + ".join(map(str, (self.path, *self.added)))
+
+
+def merge_qrels(files: Sequence[Qrels]) -> Qrels:
+    """Judgments of several files as one, such as published ones and added ones.
+
+    Where a pair is in more than one, the rating of the last file holds. Raises DataError where no
+    query of a later file is in the earlier ones: then their ids are of two kinds.
+    """
+    ratings = {query: dict(rated) for query, rated in files[0].ratings.items()}
+    repeated, rerated = set(), set()
+    for later in files[1:]:
+        if not ratings.keys() & later.ratings.keys():
+            raise DataError(
+                f"{later.path} has no query of the qrels before it: its first is "
+                f"{from_trec_id(next(iter(later.ratings)))!r}, that of {files[0].path} is "
+                f"{from_trec_id(next(iter(ratings)))!r}; give files with the same query ids"
+            )
+        for query, rated in later.ratings.items():
+            before = ratings.setdefault(query, {})
+            for document in before.keys() & rated.keys():
+                repeated.add((query, document))
+                if before[document] != rated[document]:
+                    rerated.add((query, document))
+            before.update(rated)
+    return Qrels(
+        files[0].path,
+        ratings,
+        tuple(later.path for later in files[1:]),
+        len(repeated),
+        len(rerated),
+    )
 
 
 def read_qrels(path: Path) -> Qrels:

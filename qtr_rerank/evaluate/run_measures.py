@@ -1,21 +1,33 @@
-"""Measures TREC runs against qrels, through ir-measures."""
+"""Measures TREC runs against qrels: ir-measures' measures, and what unjudged documents hide."""
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from math import ceil
+from statistics import fmean
 from typing import Any
 
 import ir_measures
 
 from qtr_rerank.errors import DataError, SettingsError
+from qtr_rerank.evaluate.first_page import (
+    PAGE_MEASURES,
+    Comparison,
+    FirstPage,
+    compare_with_first,
+    first_pages,
+    mean_page,
+)
+from qtr_rerank.evaluate.measure_notation import parse_measures
 from qtr_rerank.evaluate.measure_settings import RankingSettings
 from qtr_rerank.evaluate.qrels import Qrels
 from qtr_rerank.evaluate.runs import Run
-from qtr_rerank.evaluate.significance import paired_randomisation
+from qtr_rerank.evaluate.significance import (
+    Interval,
+    bootstrap_intervals,
+    paired_randomisation,
+)
 from qtr_rerank.trec import from_trec_id
 
 # ir-measures needs whole grades, so fractions are scaled up. The time of trec_eval grows with the
@@ -25,22 +37,48 @@ _SHOWN = 10
 
 
 @dataclass(frozen=True, slots=True)
-class RunScores:
-    """One run's values by measure: the mean over the queries of the qrels, and each query's own.
+class RunMeans:
+    """Means of a run over some queries, and their 95 % confidence intervals.
 
-    `answerable_means` are over the queries with a relevant judgment (empty where there are none).
-    `p_values` compare with the first run (empty for the first run, see `significance`). `missing`
-    are queries of the qrels that the run lacks, `ignored` queries of the run without judgments.
+    `page_intervals` are those of `first_page`, by field; its bounds have none.
+    """
+
+    measures: Mapping[str, float]
+    intervals: Mapping[str, Interval]
+    first_page: FirstPage
+    page_intervals: Mapping[str, Interval]
+
+
+@dataclass(frozen=True, slots=True)
+class RunScores:
+    """One run's values by measure: the means over the queries of the qrels, and each query's own.
+
+    `overall` is over all queries, `answerable` over those with a relevant judgment (None where
+    there are none). The first pages say what unjudged documents hide. `p_values` and `comparison`
+    compare with the first run (empty and None for the first run). `missing` are queries of the
+    qrels that the run lacks, `ignored` queries of the run without judgments.
     """
 
     name: str
     path: str
-    means: Mapping[str, float]
-    answerable_means: Mapping[str, float]
+    overall: RunMeans
+    answerable: RunMeans | None
     per_query: Mapping[str, Mapping[str, float]]
+    first_pages: Mapping[str, FirstPage]
     p_values: Mapping[str, float]
+    comparison: Comparison | None
     missing: tuple[str, ...]
     ignored: tuple[str, ...]
+
+    @property
+    def means(self) -> Mapping[str, float]:
+        """The mean of each measure over all queries."""
+        return self.overall.measures
+
+    @property
+    def answerable_means(self) -> Mapping[str, float]:
+        """The mean of each measure over the answerable queries; empty where there are none."""
+        return self.answerable.measures if self.answerable is not None else {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +86,10 @@ class RankingReport:
     """All runs against one set of judgments.
 
     `unanswerable` counts the queries without a relevant judgment. They score 0 whatever the order;
-    `means` include them, as trec_eval does, and `answerable_means` leave them out.
+    `overall` includes them, as trec_eval does, and `answerable` leaves them out.
     """
 
-    qrels: str
+    qrels: Qrels
     queries: int
     judgments: int
     unanswerable: int
@@ -72,7 +110,7 @@ def evaluate_runs(runs: Sequence[Run], qrels: Qrels, settings: RankingSettings) 
     """
     ratings = {rating for rated in qrels.ratings.values() for rating in rated.values()}
     scale = 10 ** max(_decimals(rating, qrels) for rating in ratings)
-    measures = _parse_all(settings, scale)
+    measures = parse_measures(settings, scale)
     # Queries are numbered: gdeval, which computes ERR, reads only numeric ids.
     grades = {
         str(number): {document: max(0, round(rating * scale)) for document, rating in rated.items()}
@@ -87,28 +125,28 @@ def evaluate_runs(runs: Sequence[Run], qrels: Qrels, settings: RankingSettings) 
     answerable = [
         query for query, rated in qrels.ratings.items() if max(rated.values()) >= settings.relevant
     ]
-    scored: list[RunScores] = []
-    for run in runs:
-        per_query = _per_query(run, qrels, evaluator, measures, settings)
-        p_values = _compare(scored[0].per_query, per_query, settings) if scored else {}
-        scored.append(
-            RunScores(
-                name=run.name,
-                path=str(run.path),
-                means={label: sum(row.values()) / len(row) for label, row in per_query.items()},
-                answerable_means={
-                    label: sum(row[query] for query in answerable) / len(answerable)
-                    for label, row in per_query.items()
-                    if answerable
-                },
-                per_query=per_query,
-                p_values=p_values,
-                missing=tuple(query for query in qrels.ratings if query not in run.rankings),
-                ignored=tuple(query for query in run.rankings if query not in qrels.ratings),
-            )
+    values = [_per_query(run, qrels, evaluator, measures, settings) for run in runs]
+    pages = first_pages(runs, qrels, settings)
+    overall = _means(values, pages, list(qrels.ratings), settings)
+    answered = _means(values, pages, answerable, settings) if answerable else [None] * len(runs)
+    comparisons = [None, *compare_with_first(runs, pages, qrels, settings)]
+    scored = [
+        RunScores(
+            name=run.name,
+            path=str(run.path),
+            overall=overall[number],
+            answerable=answered[number],
+            per_query=values[number],
+            first_pages=pages[number],
+            p_values=_compare(values[0], values[number], settings) if number else {},
+            comparison=comparisons[number],
+            missing=tuple(query for query in qrels.ratings if query not in run.rankings),
+            ignored=tuple(query for query in run.rankings if query not in qrels.ratings),
         )
+        for number, run in enumerate(runs)
+    ]
     return RankingReport(
-        qrels=str(qrels.path),
+        qrels=qrels,
         queries=len(qrels.ratings),
         judgments=sum(map(len, qrels.ratings.values())),
         unanswerable=len(qrels.ratings) - len(answerable),
@@ -148,6 +186,35 @@ def _per_query(
     }
 
 
+def _means(
+    values: Sequence[Mapping[str, Mapping[str, float]]],
+    pages: Sequence[Mapping[str, FirstPage]],
+    queries: Sequence[str],
+    settings: RankingSettings,
+) -> list[RunMeans]:
+    """The means of each run over `queries`, at least one."""
+    # Run, "measure" or "page", name -> values by query.
+    columns = {
+        (number, "measure", label): [row[query] for query in queries]
+        for number, of_run in enumerate(values)
+        for label, row in of_run.items()
+    } | {
+        (number, "page", field): [getattr(of_run[query], field) for query in queries]
+        for number, of_run in enumerate(pages)
+        for field in PAGE_MEASURES
+    }
+    intervals = bootstrap_intervals(columns, settings.resamples, settings.seed)
+    return [
+        RunMeans(
+            measures={label: fmean(columns[number, "measure", label]) for label in of_run},
+            intervals={label: intervals[number, "measure", label] for label in of_run},
+            first_page=mean_page([pages[number][query] for query in queries]),
+            page_intervals={field: intervals[number, "page", field] for field in PAGE_MEASURES},
+        )
+        for number, of_run in enumerate(values)
+    ]
+
+
 def _compare(
     first: Mapping[str, Mapping[str, float]],
     other: Mapping[str, Mapping[str, float]],
@@ -165,7 +232,7 @@ def _missing_message(run: Run, qrels: Qrels, missing: Sequence[str]) -> str:
     named = ", ".join(repr(from_trec_id(query_id)) for query_id in missing[:_SHOWN])
     more = f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""
     message = (
-        f"{run.path} lacks {len(missing)} of the {len(qrels.ratings)} queries in {qrels.path}: "
+        f"{run.path} lacks {len(missing)} of the {len(qrels.ratings)} queries in {qrels.name}: "
         f"{named}{more}; "
     )
     if len(missing) == len(qrels.ratings):
@@ -177,96 +244,6 @@ def _missing_message(run: Run, qrels: Qrels, missing: Sequence[str]) -> str:
     return message + "run them too, or pass --allow-missing to score them 0"
 
 
-def _parse_all(settings: RankingSettings, scale: int) -> dict[str, ir_measures.Measure]:
-    """Printed label (with the qrels' own threshold) -> the measure with its scaled threshold."""
-    measures: dict[str, ir_measures.Measure] = {}
-    for notation in settings.measures:
-        measure_class, parameters = _parse(notation)
-        spec = measure_class.SUPPORTED_PARAMS.get("rel")
-        if spec is not None and isinstance(spec.default, int) and settings.relevant != 1:
-            parameters.setdefault("rel", settings.relevant)
-        if isinstance(parameters.get("rel"), float) and parameters["rel"].is_integer():
-            parameters["rel"] = int(parameters["rel"])
-        label = str(measure_class(**parameters))
-        if scale > 1 and not _scales(measure_class.NAME, parameters, spec):
-            raise SettingsError(
-                f"{label} reads grades as whole numbers, but the qrels have fractions; round the "
-                "ratings, or choose nDCG, R, RR, P or AP"
-            )
-        if spec is not None and ("rel" in parameters or isinstance(spec.default, int)):
-            parameters["rel"] = ceil(Decimal(str(parameters.get("rel", 1))) * scale)
-        measures[label] = _checked(notation, measure_class, parameters)
-    return measures
-
-
-def _scales(name: str, parameters: Mapping[str, Any], spec: Any) -> bool:
-    """Whether a common factor on all grades and on the threshold leaves the measure unchanged."""
-    if name == "nDCG":
-        return parameters.get("dcg", "log2") == "log2" and "gains" not in parameters
-    if name in {"Judged", "NumQ", "NumRet"}:
-        return True
-    return spec is not None and ("rel" in parameters or isinstance(spec.default, int))
-
-
-def _checked(notation: str, measure_class: Any, parameters: dict[str, Any]) -> ir_measures.Measure:
-    # trec_eval rejects a lower one with an unexplained TypeError.
-    if isinstance(parameters.get("rel"), int) and parameters["rel"] < 1:
-        raise SettingsError(
-            f"measure {notation!r}: rel is the lowest grade that is relevant; give one above 0"
-        )
-    measure = measure_class(**parameters)
-    try:
-        measure.validate_params()
-    except AssertionError as error:
-        raise SettingsError(
-            f"measure {notation!r} has wrong parameters: {error}; write it like nDCG@10 or "
-            "RR(rel=2)@10"
-        ) from error
-    return measure
-
-
-def _parse(notation: str) -> tuple[Any, dict[str, Any]]:
-    """ir-measures' notation `Name(key=value, ...)@cutoff` as the measure's class and parameters.
-
-    `ir_measures.parse_measure` is not used: it needs parts of `ast` that Python 3.14 removed.
-    """
-    not_a_measure = SettingsError(
-        f"measure {notation!r} is not in ir-measures' notation; write it like nDCG@10, AP or "
-        "RR(rel=2)@10"
-    )
-    parameters: dict[str, Any] = {}
-    cutoff: Any = None
-    try:
-        node = ast.parse(notation.strip(), mode="eval").body
-        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.MatMult):
-            cutoff = ast.literal_eval(node.right)
-            node = node.left
-        if isinstance(node, ast.Call) and not node.args:
-            parameters = {str(item.arg): ast.literal_eval(item.value) for item in node.keywords}
-            node = node.func
-    except (SyntaxError, ValueError) as error:
-        raise not_a_measure from error
-    if not isinstance(node, ast.Name):
-        raise not_a_measure
-    registry: Mapping[str, Any] = ir_measures.measures.registry
-    if node.id not in registry:
-        raise SettingsError(
-            f"measure {node.id!r} is unknown; ir-measures knows {', '.join(sorted(registry))}"
-        )
-    prototype = registry[node.id]
-    measure_class = type(prototype)
-    parameters = {**prototype.params, **parameters}
-    if cutoff is not None:
-        parameters[measure_class.AT_PARAM] = cutoff
-    unknown = sorted(parameters.keys() - measure_class.SUPPORTED_PARAMS.keys())
-    if unknown:
-        raise SettingsError(
-            f"measure {notation!r} has no parameter {', '.join(unknown)}; it takes "
-            f"{', '.join(sorted(measure_class.SUPPORTED_PARAMS)) or 'none'}"
-        )
-    return measure_class, parameters
-
-
 def _decimals(rating: float, qrels: Qrels) -> int:
     if rating.is_integer():
         return 0
@@ -275,7 +252,7 @@ def _decimals(rating: float, qrels: Qrels) -> int:
     decimals = -exponent if isinstance(exponent, int) else 0
     if decimals > _MAX_DECIMALS:
         raise DataError(
-            f"{qrels.path} has the rating {rating!r}; round ratings to at most "
+            f"{qrels.name} has the rating {rating!r}; round ratings to at most "
             f"{_MAX_DECIMALS} decimals"
         )
     return decimals
