@@ -2,8 +2,8 @@
 
     python -m experiments.judging QTR_DATA_DIR/icecat [--index DIR] [-o results/judging.json]
 
-A simulated judge of Icecat: the published judgments are known, and those of
-`judgments-added.csv` are hidden. Two runs over a sample of the queries are compared; the judge
+A simulated judge of Icecat: the published judgments are known, and the added ones of
+`qtr_rerank.data.icecat` are hidden. Two runs over a sample of the queries are compared; the judge
 gives the hidden grades one by one, in the order that `qtr judge` would ask for them, until no
 grades of what is left can turn the order of the runs. Medians over samples of queries.
 """
@@ -21,7 +21,7 @@ import click
 
 from indexer.job import IndexSettings, build_index
 from qtr_rerank.data.dataset_files import first_file
-from qtr_rerank.data.icecat import CATALOG_FILES, JUDGMENT_FILES
+from qtr_rerank.data.icecat import ADDED_JUDGMENTS, CATALOG_FILES, JUDGMENT_FILES
 from qtr_rerank.evaluate.qrels import read_qrels
 from qtr_rerank.evaluate.runs import Run
 from qtr_rerank.judge.comparison import Comparison
@@ -47,7 +47,7 @@ Choice = Callable[[Comparison, Sequence[Pair], str | None], Pair]
 @click.option("-o", "--out", type=click.Path(path_type=Path), default=Path("results/judging.json"))
 def main(folder: Path, index: Path, samples: int, out: Path) -> None:
     published = read_qrels(first_file(folder, JUDGMENT_FILES)).ratings
-    hidden = read_qrels(folder / "judgments-added.csv").ratings
+    hidden = read_qrels(ADDED_JUDGMENTS).ratings
     if not is_index(index):
         catalog = first_file(folder, CATALOG_FILES)
         build_index(
@@ -89,7 +89,7 @@ def graded_runs(index: Path, *graded: Ratings) -> tuple[list[Run], int]:
 
 
 def runs(index: Path, queries: Sequence[str]) -> list[Run]:
-    """The first pages of the searches whose pages `judgments-added.csv` grades."""
+    """The first pages of the searches whose pages the added judgments grade."""
     lexical = TantivyLexical.open(index / "tantivy")
     rankings: dict[str, dict[str, tuple[str, ...]]] = {
         "lexical": {

@@ -105,7 +105,7 @@ def test_numbers_as_query_ids_need_a_table_of_queries() -> None:
 
 
 def test_ratings_on_another_scale_are_refused_or_warned_of() -> None:
-    path = Path("qrels.csv")
+    path = "qrels.csv"
     with pytest.raises(DataError, match=r"qrels\.csv has the rating 5; judgments here are 0 to 3"):
         check_scale(path, {"mug": {"P1": 5.0}})
     assert "no rating above 1" in check_scale(path, {"mug": {"P1": 1.0, "P2": 0.0}})

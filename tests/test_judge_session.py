@@ -256,30 +256,29 @@ def test_folder_that_does_not_exist_is_explained(tmp_path: Path, pool: Pool) -> 
 def test_second_judge_gets_what_is_left_and_first_the_shared_pairs(
     tmp_path: Path, pool: Pool
 ) -> None:
-    ben = [Graded(pair, 3) for pair in pool.open[:4]]
-    session = open_session(tmp_path / "out.csv", pool, others={"ben": ben}, overlap=0.0)
+    ben = dict.fromkeys(pool.open[:4], 3)
+    session = open_session(tmp_path / "out.csv", pool, others=ben, overlap=0.0)
     assert session.progress.left == len(pool.open) - 4
     session.close()
-    session = open_session(tmp_path / "out.csv", pool, others={"ben": ben}, overlap=1.0)
+    session = open_session(tmp_path / "out.csv", pool, others=ben, overlap=1.0)
     order = []
     while (pair := session.current) is not None:
         order.append(pair)
         session.judge(pair, 0)
-    assert set(order[:4]) == {graded.pair for graded in ben}
+    assert set(order[:4]) == set(ben)
     assert len(order) == len(pool.open)
     session.close()
 
 
-def test_grades_of_several_judges_count_as_their_mean(tmp_path: Path, pool: Pool) -> None:
+def test_grades_of_others_count_unless_this_judge_differs(tmp_path: Path, pool: Pool) -> None:
     pair = pool.open[0]
-    others = {"ben": [Graded(pair, 3)], "cem": [Graded(pair, 2)]}
-    session = open_session(tmp_path / "out.csv", pool, others=others, overlap=1.0)
+    session = open_session(tmp_path / "out.csv", pool, others={pair: 3}, overlap=1.0)
     known = session.comparison.grades[pair.query]
-    assert known[pair.document] == 2.5
+    assert known[pair.document] == 3
     session.judge(pair, 1)
-    assert known[pair.document] == 2.0
+    assert known[pair.document] == 1
     session.undo()
-    assert known[pair.document] == 2.5
+    assert known[pair.document] == 3
     session.close()
 
 

@@ -25,7 +25,9 @@ _HOST = "127.0.0.1"
 @click.option(
     "-o", "--out", required=True, type=_FILE, help="Your judgments: query,docid,rating,judge."
 )
-@click.option("--qrels", type=_FILE, help="What is judged already, as for qtr evaluate.")
+@click.option(
+    "--qrels", type=_FILE, multiple=True, help="What is judged already, as for qtr evaluate."
+)
 @click.option("--judge", "name", default="me", show_default=True, help="Your name in the file.")
 @click.option("--others", multiple=True, type=_FILE, help="Another judge's file, repeatable.")
 @click.option(
@@ -57,7 +59,7 @@ def judge(
     runs: tuple[Path, ...],
     index: Path,
     out: Path,
-    qrels: Path | None,
+    qrels: tuple[Path, ...],
     name: str,
     others: tuple[Path, ...],
     overlap: float,

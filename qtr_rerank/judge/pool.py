@@ -8,7 +8,6 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from qtr_rerank.errors import DataError, SettingsError
 from qtr_rerank.evaluate.runs import Run
@@ -139,20 +138,20 @@ class QueryTexts:
         """Whether each id is its query, so that a file of judgments needs no column of ids."""
 
 
-def check_scale(path: Path, ratings: Ratings) -> str:
-    """A warning if the ratings of `path` look like another scale than 0 to 3, else "".
+def check_scale(name: str, ratings: Ratings) -> str:
+    """A warning if the ratings of the qrels `name` look like another scale than 0 to 3, else "".
 
     Raises DataError for a rating outside of 0 to 3.
     """
     worst = max((rating for rated in ratings.values() for rating in rated.values()), default=BEST)
     if worst > BEST:
         raise DataError(
-            f"{path} has the rating {worst:g}; judgments here are 0 to {BEST}, and both must be on "
+            f"{name} has the rating {worst:g}; judgments here are 0 to {BEST}, and both must be on "
             "one scale: divide its ratings"
         )
     if worst <= 1:
         return (
-            f"{path} has no rating above {worst:g}, and judgments here go to {BEST}: a relevant "
+            f"{name} has no rating above {worst:g}, and judgments here go to {BEST}: a relevant "
             "product of that file will count less than an exact one of yours"
         )
     return ""

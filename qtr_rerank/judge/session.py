@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from math import inf
 
@@ -34,10 +34,9 @@ class Progress:
 class Session:
     """One judge's work on one pool. Safe to share between threads.
 
-    Grades of `others` (by name of the judge) count for the comparison; a pair that several judges
-    graded has the mean of their grades. Of the pairs that others graded, this judge gets the share
-    `overlap`, first of all: their agreement is measured on them. The share is the same for every
-    judge with the same `seed`.
+    Grades of `others` count for the comparison, unless this judge grades the pair, too. Of the
+    pairs that others graded, this judge gets the share `overlap`, first of all: the agreement of
+    the judges is measured on them. It is the same share for every judge with the same `seed`.
     """
 
     def __init__(
@@ -45,7 +44,7 @@ class Session:
         pool: Pool,
         ratings: Ratings,
         file: JudgmentFile,
-        others: Mapping[str, Sequence[Graded]] | None = None,
+        others: Mapping[Pair, int] | None = None,
         *,
         overlap: float = 0.0,
         seed: int = 0,
@@ -55,13 +54,13 @@ class Session:
         self._lock = threading.Lock()
         self._actions: list[tuple[str, Pair]] = []
         self._skipped: dict[Pair, None] = {}
-        self._others = by_pair(others or {})
+        self._others = others or {}
         self._pairs = frozenset(pool.open)
         _check_belongs(file, pool, ratings)
         self.comparison = Comparison(pool, ratings)
-        for pair, rated in self._others.items():
+        for pair, rating in self._others.items():
             if pair in self._pairs:
-                self.comparison.judge(pair, mean(rated))
+                self.comparison.judge(pair, rating)
         self._open = {
             pair for pair in pool.open if pair not in self._others or is_shared(pair, overlap, seed)
         }
@@ -139,15 +138,14 @@ class Session:
 
     def _take(self, graded: Graded) -> None:
         self._open.discard(graded.pair)
-        rated = [*self._others.get(graded.pair, ()), graded.rating]
-        self.comparison.judge(graded.pair, mean(rated))
+        self.comparison.judge(graded.pair, graded.rating)
 
     def _give_back(self, pair: Pair) -> None:
         if pair not in self._pairs:
             return  # graded for a run that is not given now
         self._open.add(pair)
         if pair in self._others:
-            self.comparison.judge(pair, mean(self._others[pair]))
+            self.comparison.judge(pair, self._others[pair])
         else:
             self.comparison.withdraw(pair)
 
@@ -197,20 +195,6 @@ def worths(comparison: Comparison, others: Collection[Pair]) -> Callable[[Pair],
     useful = comparison.usefulness()
     place = {pair: -number for number, pair in enumerate(comparison.pool.open)}
     return lambda pair: (inf if pair in others else useful.get(pair, 0.0), place[pair])
-
-
-def by_pair(judges: Mapping[str, Sequence[Graded]]) -> dict[Pair, list[int]]:
-    """The grades of all judges, by pair."""
-    found: dict[Pair, list[int]] = {}
-    for rows in judges.values():
-        for graded in rows:
-            found.setdefault(graded.pair, []).append(graded.rating)
-    return found
-
-
-def mean(ratings: Sequence[int]) -> float:
-    """The grade of a pair that several judges graded."""
-    return sum(ratings) / len(ratings)
 
 
 def is_shared(pair: Pair, overlap: float, seed: int) -> bool:

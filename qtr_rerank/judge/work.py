@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from qtr_rerank.errors import SettingsError
-from qtr_rerank.evaluate.qrels import read_qrels
+from qtr_rerank.evaluate.qrels import merge_qrels, read_qrels
 from qtr_rerank.evaluate.runs import Run, read_run
 from qtr_rerank.judge.agreement import agreements
 from qtr_rerank.judge.catalog import Catalog
 from qtr_rerank.judge.comparison import Comparison
 from qtr_rerank.judge.exchange import read_ratings, write_book, write_pairs
 from qtr_rerank.judge.judgment_file import Graded, JudgmentFile, read_graded
-from qtr_rerank.judge.pool import Pool, QueryTexts, Ratings, check_scale, pooled
-from qtr_rerank.judge.session import Session, by_pair, is_shared, mean, worths
+from qtr_rerank.judge.pool import Pair, Pool, QueryTexts, Ratings, check_scale, pooled
+from qtr_rerank.judge.session import Session, is_shared, worths
 from qtr_rerank.judge.standing import agreement_text, standing_text
 from qtr_rerank.trec import from_trec_id
 
@@ -30,7 +30,7 @@ class JudgeSettings:
     runs: Sequence[Path]
     index: Path
     out: Path
-    qrels: Path | None = None
+    qrels: Sequence[Path] = ()
     judge: str = "me"
     others: Sequence[Path] = ()
     overlap: float = 0.1
@@ -41,7 +41,7 @@ class JudgeSettings:
     def __post_init__(self) -> None:
         if not self.judge.strip() or len(self.judge.splitlines()) != 1:
             raise SettingsError(f"the judge is {self.judge!r}; expected a name on one line")
-        read = [path for path in (self.qrels, *self.others, *self.runs) if path is not None]
+        read = (*self.qrels, *self.others, *self.runs)
         same = next((path for path in read if path.resolve() == self.out.resolve()), None)
         if same is not None:
             raise SettingsError(
@@ -60,9 +60,10 @@ class Work:
         self._names = _names(runs)
         self._ratings: Ratings = {}
         warning = ""
-        if settings.qrels is not None:
-            self._ratings = read_qrels(settings.qrels).ratings
-            warning = check_scale(settings.qrels, self._ratings)
+        if settings.qrels:
+            qrels = merge_qrels([read_qrels(path) for path in settings.qrels])
+            self._ratings = qrels.ratings
+            warning = check_scale(qrels.name, qrels.ratings)
         self._pool = pooled(
             runs, self._ratings, catalog.holds, depth=settings.depth, seed=settings.seed
         )
@@ -89,7 +90,7 @@ class Work:
                 self._pool,
                 self._ratings,
                 file,
-                self._others,
+                _last_grades(self._others.values()),
                 overlap=settings.overlap,
                 seed=settings.seed,
             )
@@ -154,12 +155,13 @@ class Work:
         return len(judges)
 
     def _comparison(self) -> Comparison:
-        """The comparison by all judges' grades."""
+        """The comparison by all judges' grades; this judge's hold where another's differ."""
         comparison = Comparison(self._pool, self._ratings)
+        own, *others = self._judges().values()
         open_pairs = set(self._pool.open)
-        for pair, ratings in by_pair(self._judges()).items():
+        for pair, rating in _last_grades([*others, own]).items():
             if pair in open_pairs:
-                comparison.judge(pair, mean(ratings))
+                comparison.judge(pair, rating)
         return comparison
 
     def _judges(self) -> dict[str, list[Graded]]:
@@ -188,6 +190,11 @@ def _read_others(settings: JudgeSettings) -> dict[str, list[Graded]]:
         if judge:
             found[judge] = graded
     return found
+
+
+def _last_grades(files: Iterable[Sequence[Graded]]) -> dict[Pair, int]:
+    """The grade of each pair: that of the last file, as in `evaluate.qrels.merge_qrels`."""
+    return {graded.pair: graded.rating for rows in files for graded in rows}
 
 
 def _unknown(pool: Pool, index: Path) -> str:
