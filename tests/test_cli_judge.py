@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 import re
 import signal
@@ -168,6 +169,21 @@ def test_status_of_nothing_judged(shop: JudgeShop, tmp_path: Path) -> None:
     assert "0 of 23 pairs judged" in output
     assert re.search(r"two less one: -\d\.\d+ to \+\d\.\d+: open", output)
     assert not (tmp_path / "out.csv").exists()
+
+
+def test_figures_are_those_of_qtr_evaluate(shop: JudgeShop, tmp_path: Path) -> None:
+    out = tmp_path / "out.csv"
+    out.write_text(
+        "query,docid,rating,judge\nkettle,P1,1,me\nkettle,beyond,3,me\n<u>2 l</u> kettle,P2,2,me\n"
+    )
+    lines = succeeded(run(shop, out, "--status")).splitlines()
+    shown = [line.split() for line in lines[1:3]]
+    runs = [*map(str, shop.runs), "--qrels", str(shop.qrels), "--qrels", str(out)]
+    report = json.loads(succeeded(CliRunner().invoke(cli, ["evaluate", *runs, "--json"])))
+    for (name, *figures), measured in zip(shown, report["runs"], strict=True):
+        page = measured["first_page"]
+        expected = [page[key] for key in ("ndcg", "lower", "upper", "judged")]
+        assert (name, figures) == (measured["run"], [f"{figure:.4f}" for figure in expected])
 
 
 def test_exported_pairs_are_judged_elsewhere_and_imported(shop: JudgeShop, tmp_path: Path) -> None:

@@ -159,6 +159,20 @@ def test_order_is_the_same_for_the_same_grades(tmp_path: Path, pool: Pool) -> No
     assert orders[0] == orders[1]
 
 
+def test_grades_for_other_runs_are_kept_and_can_be_undone(tmp_path: Path, pool: Pool) -> None:
+    path = tmp_path / "out.csv"
+    path.write_text("query,docid,rating,judge\nkettle,P4,1,anna\nkettle,beyond,3,anna\n")
+    session = open_session(path, pool)
+    # It counts for the ideal order.
+    assert session.comparison.grades["kettle"] == {"P4": 1, "beyond": 3}
+    assert session.progress.judged == 2
+    assert session.progress.left == len(pool.open) - 1
+    assert session.undo() == Pair("kettle", "beyond")
+    assert session.comparison.grades["kettle"] == {"P4": 1}
+    assert session.progress.left == len(pool.open) - 1
+    session.close()
+
+
 # The file
 
 

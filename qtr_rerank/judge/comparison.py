@@ -51,13 +51,21 @@ class Comparison:
             self._measure(query)
 
     def judge(self, pair: Pair, rating: float) -> None:
-        """Take `rating` for `pair`, in place of an earlier one."""
+        """Take `rating` for `pair`, in place of an earlier one.
+
+        A product that no run shows counts for the ideal order of its query; a query that no run has
+        does not count.
+        """
+        if pair.query not in self.grades:
+            return
         self.grades[pair.query][pair.document] = rating
         self._judged[pair] = rating
         self._measure(pair.query)
 
     def withdraw(self, pair: Pair) -> None:
         """Forget the rating that `judge` took for `pair`."""
+        if pair not in self._judged:
+            return
         del self.grades[pair.query][pair.document]
         del self._judged[pair]
         self._measure(pair.query)

@@ -59,14 +59,12 @@ class Session:
         _check_belongs(file, pool, ratings)
         self.comparison = Comparison(pool, ratings)
         for pair, rating in self._others.items():
-            if pair in self._pairs:
-                self.comparison.judge(pair, rating)
+            self.comparison.judge(pair, rating)
         self._open = {
             pair for pair in pool.open if pair not in self._others or is_shared(pair, overlap, seed)
         }
         for graded in file.graded:
-            if graded.pair in self._pairs:
-                self._take(graded)
+            self._take(graded)
         self._current = self._choose(file.graded[-1].pair.query if file.graded else None)
 
     @property
@@ -141,9 +139,8 @@ class Session:
         self.comparison.judge(graded.pair, graded.rating)
 
     def _give_back(self, pair: Pair) -> None:
-        if pair not in self._pairs:
-            return  # graded for a run that is not given now
-        self._open.add(pair)
+        # The file may hold grades for runs that are not given now.
+        self._open |= {pair} & self._pairs
         if pair in self._others:
             self.comparison.judge(pair, self._others[pair])
         else:

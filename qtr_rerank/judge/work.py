@@ -158,10 +158,8 @@ class Work:
         """The comparison by all judges' grades; this judge's hold where another's differ."""
         comparison = Comparison(self._pool, self._ratings)
         own, *others = self._judges().values()
-        open_pairs = set(self._pool.open)
         for pair, rating in _last_grades([*others, own]).items():
-            if pair in open_pairs:
-                comparison.judge(pair, rating)
+            comparison.judge(pair, rating)
         return comparison
 
     def _judges(self) -> dict[str, list[Graded]]:
