@@ -37,6 +37,8 @@ from qtr_rerank.trec import from_trec_id, trec_id
 DEPTH = 10
 QUERIES = 50
 SAMPLES = 20
+# A quarter of an hour, at five seconds a pair.
+QUARTER = 180
 Choice = Callable[[Comparison, Sequence[Pair], str | None], Pair]
 
 
@@ -133,11 +135,22 @@ def compared(
         settled += is_settled
     return {
         "runs": [run.name for run in pair],
+        "difference, all queries": round(difference(pair, published, hidden), 4),
         "unjudged pairs": median(pools),
         "samples settled": settled,
         "pairs until settled": {name: median(values) for name, values in counts.items()},
+        f"samples settled by {QUARTER} pairs": {
+            name: sum(value <= QUARTER for value in values) for name, values in counts.items()
+        },
         "changes of query": {name: median(values) for name, values in changes.items()},
     }
+
+
+def difference(pair: Sequence[Run], published: Ratings, hidden: Ratings) -> float:
+    """nDCG of the second run minus that of the first, with every grade."""
+    ratings = {query: {**rated, **hidden.get(query, {})} for query, rated in published.items()}
+    pool = pooled(pair, ratings, lambda ids: [True] * len(ids), depth=DEPTH)
+    return Comparison(pool, ratings).difference(0, 1)[0]
 
 
 def judged(pool: Pool, known: Ratings, hidden: Ratings, choose: Choice) -> tuple[list[Pair], bool]:

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from qtr_rerank.judge.guidelines import GUIDELINES
+
 ROOT = Path(__file__).parent.parent
 # The architecture of the teacher, a cross-encoder, as `latency-rivals.json` names it.
 TEACHER_MODEL = "MiniLM-L6"
@@ -273,6 +275,33 @@ def load_table(results: Path = ROOT / "results") -> str:
     )
 
 
+def judging_table(results: Path = ROOT / "results") -> str:
+    """Markdown of docs/judging.md's table: pairs until a comparison is settled, by order."""
+    report = json.loads((results / "judging.json").read_text(encoding="utf-8"))
+    within = "samples settled by 180 pairs"
+    orders = ("most useful, as qtr judge", "random, query by query", "random")
+    rows = []
+    for one in report["comparisons"]:
+        first, second = one["runs"]
+        pairs = one["pairs until settled"]
+        rows.append(
+            [
+                f"{second} less {first}",
+                f"{one['difference, all queries']:+.3f}",
+                f"{one['unjudged pairs']:.0f}",
+                *(f"{pairs[order]:.0f}" for order in orders),
+                *(f"{one[within][order]} of {report['samples']}" for order in orders[:2]),
+            ]
+        )
+    header = ["comparison", "nDCG@10", "unjudged", "most useful first", "query by query", "random"]
+    return table(header + ["within 180", "within 180, query by query"], rows)
+
+
+def guidelines() -> str:
+    """`qtr judge`'s guidelines, with headings that fit into a page."""
+    return GUIDELINES.replace("# ", "### ").strip()
+
+
 def between_marks(text: str, mark: str) -> str:
     """The part of a page between its two markers of that name."""
     return text.partition(f"<!-- {mark}: experiments/tables.py -->")[2].partition(
@@ -287,6 +316,8 @@ def main() -> None:
         ("results/README.md", "figures", cascades()),
         ("docs/opensearch.md", "two ways", two_ways_table()),
         ("docs/production.md", "load", load_table()),
+        ("docs/judging.md", "judging", judging_table()),
+        ("docs/judging.md", "guidelines", guidelines()),
     ):
         page = (ROOT / path).read_text(encoding="utf-8")
         begins, ends = f"<!-- {mark}: experiments/tables.py -->", f"<!-- end of {mark} -->"

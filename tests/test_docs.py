@@ -18,13 +18,19 @@ from pathlib import Path
 
 import pytest
 
-from experiments.tables import between_marks, load_table, two_ways_table
+from experiments.tables import (
+    between_marks,
+    guidelines,
+    judging_table,
+    load_table,
+    two_ways_table,
+)
 from qtr_rerank.environment import OpenSearchSettings
 from tests.test_serve_clients import client_python
 
 ROOT = Path(__file__).parent.parent
 BLOCK = re.compile(r"```(sh|python|python client|python frameworks)\n(.*?)```", re.DOTALL)
-PAGES = ("opensearch", "cohere", "library", "production", "evaluate")
+PAGES = ("opensearch", "cohere", "library", "production", "evaluate", "judging")
 
 
 def _blocks(page: str) -> list[tuple[str, str]]:
@@ -115,6 +121,8 @@ def test_pages_show_the_figures_in_results() -> None:
     for page, mark, table in (
         ("opensearch", "two ways", two_ways_table()),
         ("production", "load", load_table()),
+        ("judging", "judging", judging_table()),
+        ("judging", "guidelines", guidelines()),
     ):
         text = (ROOT / "docs" / f"{page}.md").read_text()
         assert between_marks(text, mark).strip() == table.strip(), "run experiments/tables.py"

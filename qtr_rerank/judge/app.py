@@ -155,8 +155,8 @@ def _next(done: bool) -> AnyResponse:
     """The next pair. The address says if the last grade was not taken: its pair was judged before,
     in another window.
     """
-    notice = {} if done else {"notice": "judged"}
-    return redirect(url_for("page", **notice), HTTPStatus.SEE_OTHER)
+    notice = None if done else "judged"
+    return redirect(url_for("page", notice=notice), HTTPStatus.SEE_OTHER)
 
 
 def _pair() -> Pair:

@@ -20,7 +20,7 @@ from tests.demo_fixtures import serving
 from tests.judge_fixtures import HOSTILE, JudgeShop, judge_shop
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, Dialog, Page
 
 pytestmark = pytest.mark.browser
 
@@ -91,10 +91,15 @@ def judging(
         )
         stack.callback(context.close)
         context.set_default_timeout(TIMEOUT_MS)
+
+        def on_dialog(dialog: Dialog) -> None:
+            errors.append(f"dialog: {dialog.message}")
+            dialog.dismiss()
+
         page = context.new_page()
         page.on("console", lambda each: errors.append(each.text) if each.type == "error" else None)
         page.on("pageerror", lambda error: errors.append(str(error)))
-        page.on("dialog", lambda dialog: (errors.append(dialog.message), dialog.dismiss()))
+        page.on("dialog", on_dialog)
         page.goto(address)
         yield Open(page, session, out, address, finished)
     assert errors == []
