@@ -4,15 +4,17 @@
 
 A simulated judge of Icecat: the published judgments are known, and the added ones of
 `qtr_rerank.data.icecat` are hidden. Two runs over a sample of the queries are compared; the judge
-gives the hidden grades one by one, in the order that `qtr judge` would ask for them, until no
-grades of what is left can turn the order of the runs. Medians over samples of queries.
+gives the hidden grades one by one, in the orders of `qtr judge` and in others, until no grades of
+what is left can turn the order of the runs; in the order that is drawn by chance, also until the
+estimate is clear. Medians over samples of queries.
 """
 
 from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import combinations, pairwise
 from pathlib import Path
 from statistics import median
@@ -25,8 +27,9 @@ from qtr_rerank.data.icecat import ADDED_JUDGMENTS, CATALOG_FILES, JUDGMENT_FILE
 from qtr_rerank.evaluate.qrels import read_qrels
 from qtr_rerank.evaluate.runs import Run
 from qtr_rerank.judge.comparison import Comparison
+from qtr_rerank.judge.drawing import Drawing
 from qtr_rerank.judge.pool import Pair, Pool, Ratings, pooled
-from qtr_rerank.judge.session import next_pair, worths
+from qtr_rerank.judge.session import next_useful
 from qtr_rerank.rerank.cascade import StageSettings
 from qtr_rerank.retrieve.lexical_tantivy import TantivyLexical
 from qtr_rerank.runtime.manifest import is_index
@@ -39,7 +42,7 @@ QUERIES = 50
 SAMPLES = 20
 # A quarter of an hour, at five seconds a pair.
 QUARTER = 180
-Choice = Callable[[Comparison, Sequence[Pair], str | None], Pair]
+Choice = Callable[[Comparison, Drawing, Collection[Pair], str | None], Pair]
 
 
 @click.command()
@@ -117,9 +120,10 @@ def compared(
     pair: Sequence[Run], published: Ratings, hidden: Ratings, samples: int
 ) -> dict[str, object]:
     """Medians over samples of queries: pairs until settled, by order."""
-    counts: dict[str, list[int]] = {name: [] for name in ORDERS}
+    likely: list[int] = []
+    settled: dict[str, list[int]] = {name: [] for name in ORDERS}
     changes: dict[str, list[int]] = {name: [] for name in ORDERS}
-    pools, settled = [], 0
+    pools, wrong = [], 0
     for seed in range(samples):
         queries = random.Random(seed).sample(sorted(published), QUERIES)
         sampled = [
@@ -129,18 +133,24 @@ def compared(
         pool = pooled(sampled, published, lambda ids: [True] * len(ids), depth=DEPTH, seed=seed)
         pools.append(len(pool.open))
         for name, choose in ORDERS.items():
-            asked, is_settled = judged(pool, published, hidden, choose)
-            counts[name].append(len(asked))
-            changes[name].append(sum(one.query != other.query for one, other in pairwise(asked)))
-        settled += is_settled
+            course = judged(pool, published, hidden, choose, seed)
+            settled[name].append(len(course.asked))
+            changes[name].append(
+                sum(one.query != other.query for one, other in pairwise(course.asked))
+            )
+            if name == "drawn":
+                likely.append(course.likely)
+                wrong += course.is_wrong
     return {
         "runs": [run.name for run in pair],
         "difference, all queries": round(difference(pair, published, hidden), 4),
         "unjudged pairs": median(pools),
-        "samples settled": settled,
-        "pairs until settled": {name: median(values) for name, values in counts.items()},
+        "pairs until likely settled, drawn": {"median": median(likely), "most": max(likely)},
+        "samples likely settled wrongly": wrong,
+        f"samples likely settled by {QUARTER} pairs": sum(count <= QUARTER for count in likely),
+        "pairs until settled": {name: median(values) for name, values in settled.items()},
         f"samples settled by {QUARTER} pairs": {
-            name: sum(value <= QUARTER for value in values) for name, values in counts.items()
+            name: sum(value <= QUARTER for value in values) for name, values in settled.items()
         },
         "changes of query": {name: median(values) for name, values in changes.items()},
     }
@@ -153,38 +163,66 @@ def difference(pair: Sequence[Run], published: Ratings, hidden: Ratings) -> floa
     return Comparison(pool, ratings).difference(0, 1)[0]
 
 
-def judged(pool: Pool, known: Ratings, hidden: Ratings, choose: Choice) -> tuple[list[Pair], bool]:
-    """The pairs that are judged until the comparison is settled, and whether it is at the end."""
+@dataclass(frozen=True)
+class Course:
+    """What was judged until the comparison was settled; after how many pairs it was likely settled
+    first, and whether the better run was then another than it is with all grades.
+    """
+
+    asked: list[Pair]
+    likely: int
+    is_wrong: bool
+
+
+def judged(pool: Pool, known: Ratings, hidden: Ratings, choose: Choice, seed: int) -> Course:
+    """Judge pairs as `choose` says until the comparison is settled."""
     comparison = Comparison(pool, known)
+    drawing = Drawing(comparison, seed)
     left = list(pool.open)
     asked: list[Pair] = []
+    likely: tuple[int, float] | None = None
     while left and not comparison.settled:
-        pair = choose(comparison, left, asked[-1].query if asked else None)
+        if likely is None and choose is drawn:
+            estimate = drawing.estimate(comparison, 0, 1)
+            if estimate is not None and estimate.is_clear:
+                likely = len(asked), estimate.difference
+        pair = choose(comparison, drawing, left, asked[-1].query if asked else None)
         left.remove(pair)
         asked.append(pair)
         comparison.judge(pair, hidden[pair.query][pair.document])
-    return asked, comparison.settled
+    count, estimated = likely or (len(asked), 0.0)
+    least, greatest = comparison.difference(0, 1)
+    return Course(asked, count, estimated * (least + greatest) < 0)
 
 
-def useful(comparison: Comparison, left: Sequence[Pair], query: str | None) -> Pair:
-    return next_pair(left, query, worths(comparison, ()))
+def drawn(
+    comparison: Comparison, drawing: Drawing, left: Collection[Pair], query: str | None
+) -> Pair:
+    return min(left, key=drawing.place.__getitem__)
 
 
-def useful_alone(comparison: Comparison, left: Sequence[Pair], query: str | None) -> Pair:
-    return next_pair(left, None, worths(comparison, ()))
+def useful_alone(
+    comparison: Comparison, drawing: Drawing, left: Collection[Pair], query: str | None
+) -> Pair:
+    return next_useful(comparison, drawing, left, None)
 
 
-def in_pool_order(comparison: Comparison, left: Sequence[Pair], query: str | None) -> Pair:
-    return left[0]
+def in_pool_order(
+    comparison: Comparison, drawing: Drawing, left: Collection[Pair], query: str | None
+) -> Pair:
+    return next(iter(left))
 
 
-def query_by_query(comparison: Comparison, left: Sequence[Pair], query: str | None) -> Pair:
-    return next((pair for pair in left if pair.query == query), left[0])
+def query_by_query(
+    comparison: Comparison, drawing: Drawing, left: Collection[Pair], query: str | None
+) -> Pair:
+    return next((pair for pair in left if pair.query == query), next(iter(left)))
 
 
 ORDERS: Mapping[str, Choice] = {
-    "most useful, as qtr judge": useful,
-    "most useful, whatever its query": useful_alone,
+    "drawn": drawn,
+    "useful": next_useful,
+    "useful, whatever the query": useful_alone,
     "random": in_pool_order,
     "random, query by query": query_by_query,
 }

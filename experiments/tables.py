@@ -278,23 +278,25 @@ def load_table(results: Path = ROOT / "results") -> str:
 def judging_table(results: Path = ROOT / "results") -> str:
     """Markdown of docs/judging.md's table: pairs until a comparison is settled, by order."""
     report = json.loads((results / "judging.json").read_text(encoding="utf-8"))
-    within = "samples settled by 180 pairs"
-    orders = ("most useful, as qtr judge", "random, query by query", "random")
+    samples = report["samples"]
     rows = []
     for one in report["comparisons"]:
         first, second = one["runs"]
         pairs = one["pairs until settled"]
+        likely = one["pairs until likely settled, drawn"]
         rows.append(
             [
                 f"{second} less {first}",
                 f"{one['difference, all queries']:+.3f}",
                 f"{one['unjudged pairs']:.0f}",
-                *(f"{pairs[order]:.0f}" for order in orders),
-                *(f"{one[within][order]} of {report['samples']}" for order in orders[:2]),
+                f"{likely['median']:.0f} (at most {likely['most']})",
+                f"{one['samples likely settled by 180 pairs']} of {samples}",
+                f"{one['samples likely settled wrongly']}",
+                *(f"{pairs[order]:.0f}" for order in ("drawn", "useful", "random")),
             ]
         )
-    header = ["comparison", "nDCG@10", "unjudged", "most useful first", "query by query", "random"]
-    return table(header + ["within 180", "within 180, query by query"], rows)
+    header = ["comparison", "nDCG@10", "unjudged", "likely", "likely within 180", "wrong"]
+    return table([*header, "settled, drawn", "settled, useful", "settled, random"], rows)
 
 
 def guidelines() -> str:

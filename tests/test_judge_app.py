@@ -55,7 +55,9 @@ class Page:
 @pytest.fixture
 def session(tmp_path: Path) -> Iterator[Session]:
     pool = make_pool(make_run("a", {"<u>2 l</u> kettle": ["P1", "P2", "P3"]}))
-    opened = Session(pool, {}, JudgmentFile(tmp_path / "o.csv", "anna", QueryTexts(pool.queries)))
+    file = JudgmentFile(tmp_path / "o.csv", "anna", QueryTexts(pool.queries))
+    # With a single run, the most useful pair is that of its first rank: P1, P2, P3.
+    opened = Session(pool, {}, file, order="useful")
     yield opened
     opened.close()
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+import statistics
 from pathlib import Path
 
 import pytest
@@ -12,8 +14,9 @@ from qtr_rerank.errors import DataError, SettingsError
 from qtr_rerank.evaluate.bounds import difference_bounds
 from qtr_rerank.evaluate.runs import Run
 from qtr_rerank.judge.comparison import Comparison
-from qtr_rerank.judge.pool import Pair, QueryTexts, Ratings, check_scale, pooled
-from qtr_rerank.judge.session import next_pair, worths
+from qtr_rerank.judge.drawing import Drawing, state_of
+from qtr_rerank.judge.pool import Pair, Pool, QueryTexts, Ratings, check_scale, pooled
+from qtr_rerank.judge.session import next_useful
 from tests.judge_fixtures import make_pool, make_run, rankings, ratings
 
 Rankings = dict[str, tuple[str, ...]]
@@ -220,18 +223,118 @@ def test_single_run_is_judged_from_the_top_and_never_settled() -> None:
     assert not comparison.settled
 
 
-def test_next_pair_stays_with_a_query_while_it_is_nearly_as_useful() -> None:
-    worth = {Pair("mug", "P1"): (0.3, 0), Pair("mug", "P2"): (0.2, 0), Pair("cup", "P1"): (1.0, 0)}
-    assert next_pair(list(worth), "mug", worth.__getitem__) == Pair("mug", "P1")
-    assert next_pair(list(worth), None, worth.__getitem__) == Pair("cup", "P1")
-    worth[Pair("cup", "P1")] = (1.3, 0)
-    assert next_pair(list(worth), "mug", worth.__getitem__) == Pair("cup", "P1")
+def test_most_useful_pair_stays_with_a_query_while_that_costs_little() -> None:
+    one = make_run("a", {"mug": ["P1", "P2"], "cup": ["P1", "P2"]})
+    pool = make_pool(one)
+    comparison = Comparison(pool, {})
+    drawing = Drawing(comparison, 0)
+    # At equal usefulness the first is drawn; the others of its query come before the other query.
+    first = next_useful(comparison, drawing, pool.open, None)
+    comparison.judge(first, 0)
+    left = [pair for pair in pool.open if pair != first]
+    assert next_useful(comparison, drawing, left, first.query) == Pair(first.query, "P2")
+    assert next_useful(comparison, drawing, left, None) == Pair(
+        ({"mug", "cup"} - {first.query}).pop(), "P1"
+    )
 
 
-def test_pairs_of_other_judges_come_first() -> None:
-    run, other = make_run("a", {"mug": ["P1", "P2"]}), make_run("b", {"mug": ["P2", "P1"]})
-    comparison = Comparison(make_pool(run, other), {})
-    pair = Pair("mug", "P1")
-    comparison.judge(pair, 2)
-    worth = worths(comparison, {pair})
-    assert next_pair([Pair("mug", "P2"), pair], None, worth) == pair
+# Drawing
+
+
+def graded_pool() -> tuple[Pool, dict[str, dict[str, float]], dict[Pair, int]]:
+    """Two runs of 8 queries whose ideal order is known, and grades of all their open pairs."""
+    queries = [f"query {number}" for number in range(8)]
+    one = make_run("a", {query: [f"A{rank}" for rank in range(5)] for query in queries})
+    other = make_run("b", {query: [f"B{rank}" for rank in range(5)] for query in queries})
+    known = {query: {f"K{number}": 3.0 for number in range(5)} for query in one.rankings}
+    pool = make_pool(one, other, judged=known)
+    rng = random.Random(1)
+    weights = {"A": (6, 2, 1, 1), "B": (4, 2, 2, 2)}
+    grades = {
+        pair: rng.choices((0, 1, 2, 3), weights[pair.document[0]])[0]
+        for pair in sorted(pool.open, key=str)
+    }
+    return pool, known, grades
+
+
+def test_estimate_is_right_on_average_and_so_is_its_error() -> None:
+    pool, known, grades = graded_pool()
+    whole = Comparison(pool, known)
+    for pair, rating in grades.items():
+        whole.judge(pair, rating)
+    truth, greatest = whole.difference(0, 1)
+    assert truth == pytest.approx(greatest)
+    errors, shown = [], []
+    for seed in range(200):
+        comparison = Comparison(pool, known)
+        drawing = Drawing(comparison, seed)
+        for pair in drawing.order[:25]:
+            comparison.judge(pair, grades[pair])
+        estimate = drawing.estimate(comparison, 0, 1)
+        assert estimate is not None
+        errors.append(estimate.difference - truth)
+        shown.append(estimate.error)
+    spread = statistics.pstdev(errors)
+    assert abs(statistics.fmean(errors)) < 3 * spread / len(errors) ** 0.5
+    assert statistics.fmean(shown) == pytest.approx(spread, rel=0.1)
+
+
+def test_drawing_prefers_pairs_that_could_change_more() -> None:
+    pool, known, _ = graded_pool()
+    firsts = [Drawing(Comparison(pool, known), seed).order[0].document for seed in range(300)]
+    counts = [sum(document.endswith(str(rank)) for document in firsts) for rank in range(5)]
+    assert counts[0] > counts[1] > counts[4] > 0
+
+
+def test_seed_draws_the_same_order_every_time() -> None:
+    pool, known, _ = graded_pool()
+    comparison = Comparison(pool, known)
+    order = Drawing(comparison, 3).order
+    assert order != Drawing(comparison, 4).order
+    assert sorted(order, key=str) == sorted(pool.open, key=str)
+    assert Drawing(Comparison(pool, known), 3).order == order
+
+
+def test_pairs_that_can_change_nothing_are_drawn_last() -> None:
+    one = make_run("a", {"mug": ["same", "P1", "P2"]})
+    other = make_run("b", {"mug": ["same", "P3", "P4"]})
+    for seed in range(5):
+        order = Drawing(Comparison(make_pool(one, other), {}), seed).order
+        assert order[-1] == Pair("mug", "same")
+
+
+def test_few_pairs_or_pairs_of_another_order_give_no_estimate() -> None:
+    pool, known, grades = graded_pool()
+    comparison = Comparison(pool, known)
+    drawing = Drawing(comparison, 0)
+    for pair in drawing.order[:19]:
+        comparison.judge(pair, grades[pair])
+    assert drawing.estimate(comparison, 0, 1) is None
+    # One pair is skipped, which is few.
+    for pair in drawing.order[20:22]:
+        comparison.judge(pair, grades[pair])
+    assert drawing.estimate(comparison, 0, 1) is not None
+    for pair in drawing.order[40:]:
+        comparison.judge(pair, grades[pair])
+    assert drawing.estimate(comparison, 0, 1) is None
+
+
+def test_state_is_likely_settled_before_it_is_settled() -> None:
+    pool, known, _ = graded_pool()
+    comparison = Comparison(pool, known)
+    drawing = Drawing(comparison, 0)
+    states = []
+    for pair in drawing.order:
+        states.append(state_of(comparison, drawing))
+        comparison.judge(pair, 3 if pair.document.startswith("A") else 0)
+    states.append(state_of(comparison, drawing))
+    assert list(dict.fromkeys(states)) == ["open", "likely settled", "settled"]
+    assert states.index("likely settled") >= 20
+
+
+def test_single_run_is_never_settled() -> None:
+    run = make_run("a", {"mug": ["P1"]})
+    comparison = Comparison(make_pool(run), {})
+    drawing = Drawing(comparison, 0)
+    comparison.judge(Pair("mug", "P1"), 3)
+    assert state_of(comparison, drawing) == "open"

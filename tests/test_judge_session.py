@@ -57,8 +57,9 @@ def test_grade_is_a_row_at_once_and_qtr_evaluate_reads_it(tmp_path: Path, pool: 
     session.close()
 
 
-def test_every_pair_comes_once(tmp_path: Path, pool: Pool) -> None:
-    session = open_session(tmp_path / "out.csv", pool)
+@pytest.mark.parametrize("order", ["drawn", "useful"])
+def test_every_pair_comes_once(tmp_path: Path, pool: Pool, order: str) -> None:
+    session = open_session(tmp_path / "out.csv", pool, order=order)
     seen = []
     while (pair := session.current) is not None:
         seen.append(pair)
@@ -66,7 +67,7 @@ def test_every_pair_comes_once(tmp_path: Path, pool: Pool) -> None:
     assert sorted(seen, key=str) == sorted(pool.open, key=str)
     assert session.progress.left == 0
     assert session.progress.judged == len(pool.open)
-    assert session.progress.settled
+    assert session.progress.state == "settled"
     session.close()
 
 
@@ -146,10 +147,11 @@ def test_undo_shows_the_pair_again_and_forgets_its_grade(tmp_path: Path, pool: P
     session.close()
 
 
-def test_order_is_the_same_for_the_same_grades(tmp_path: Path, pool: Pool) -> None:
+@pytest.mark.parametrize("by", ["drawn", "useful"])
+def test_order_is_the_same_for_the_same_grades(tmp_path: Path, pool: Pool, by: str) -> None:
     orders = []
     for name in ("one.csv", "two.csv"):
-        session = open_session(tmp_path / name, pool)
+        session = open_session(tmp_path / name, pool, order=by)
         order = []
         while (pair := session.current) is not None:
             order.append(pair)

@@ -44,7 +44,15 @@ _HOST = "127.0.0.1"
 @click.option(
     "--queries", type=_FILE, help="Table qid,query, where the runs' ids are not the queries."
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the shuffled order.")
+@click.option(
+    "--order",
+    type=click.Choice(["drawn", "useful"]),
+    default="drawn",
+    show_default=True,
+    help="drawn: by chance, the more useful the likelier, for an estimate from few pairs; useful: "
+    "the most useful pair first, to settle it for certain.",
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Of what chance draws.")
 @click.option(
     "--port", type=click.IntRange(0, 65535), default=8126, show_default=True,
     help="Of the page, on this machine only; 0 takes a free one.",
@@ -65,6 +73,7 @@ def judge(
     overlap: float,
     depth: int,
     queries: Path | None,
+    order: str,
     seed: int,
     port: int,
     status: bool,
@@ -77,8 +86,8 @@ def judge(
     \b
     qtr judge A.trec B.trec --qrels judgments.csv --index DIR -o added.csv
 
-    Keys: 0 to 3 grade, s skips, u undoes. The pair that could change the comparison of the runs
-    most comes first. Each grade is in the file at once; start the command again to go on. At the
+    Keys: 0 to 3 grade, s skips, u undoes. Pairs that could change the comparison of the runs most
+    come first. Each grade is in the file at once; start the command again to go on. At the
     end it prints how the comparison stands.
     """
     from qtr_rerank.judge.work import JudgeSettings, Work
@@ -90,7 +99,9 @@ def judge(
         from qtr_rerank.cli.search import read_queries
 
         texts = read_queries(queries)
-    settings = JudgeSettings(runs, index, out, qrels, name, others, overlap, depth, texts, seed)
+    settings = JudgeSettings(
+        runs, index, out, qrels, name, others, overlap, order, depth, texts, seed
+    )
     with Work.prepare(settings) as work:
         for warning in work.warnings:
             click.echo(f"qtr: {warning}", err=True)

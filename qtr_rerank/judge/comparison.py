@@ -6,6 +6,7 @@ Each two runs are compared by the mean difference of their nDCG@depth. Unjudged 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import combinations
 
 import numpy as np
@@ -81,6 +82,11 @@ class Comparison:
         return least > 0 or greatest < 0 or greatest - least < _EQUAL
 
     @property
+    def compared(self) -> list[tuple[int, int]]:
+        """Each two runs, by number."""
+        return list(self._ranges)
+
+    @property
     def settled(self) -> bool:
         """Whether each two runs are settled; False for a single run, which is never compared."""
         return bool(self._ranges) and all(self.is_settled(*runs) for runs in self._ranges)
@@ -95,26 +101,54 @@ class Comparison:
         higher for worthless: judging it gains its grade. Most unjudged products are worth little,
         so the first kind is more useful.
 
-        Where all is settled, and for a single run, both kinds count the same.
+        Where all is settled, and for a single run, it is the size of the pair.
         """
         compared = [runs for runs in self._ranges if not self.is_settled(*runs)]
-        if compared:
-            weights = [(*runs, *self._shares(*runs)) for runs in compared]
-        else:
-            weights = [(*runs, 0.5, 0.5) for runs in self._ranges] or [(_NOBODY, 0, 0.5, 0.5)]
-        useful = {}
+        if not compared:
+            return self.sizes()
+        return self._moved([(*runs, *self._shares(*runs)) for runs in compared])
+
+    def sizes(self) -> dict[Pair, float]:
+        """How much the best grade of each unjudged pair would move all the comparisons; for a
+        single run, its nDCG.
+        """
+        return self._moved([(*runs, 1.0, 1.0) for runs in self._ranges] or [(_NOBODY, 0, 1.0, 1.0)])
+
+    def worthless(self, first: int, second: int) -> float:
+        """The mean nDCG of run `second` minus that of `first` if what is unjudged is worthless."""
+        return float(self._ranges[first, second][:, 0].mean())
+
+    def contribution(self, pair: Pair, first: int, second: int) -> float:
+        """What a judged pair adds to the mean nDCG of run `second` minus that of `first`."""
+        grades = self.grades[pair.query]
+        ideal = self._ideal([max(0.0, grade) for grade in grades.values()])
+        weight = self._discount(second, pair) - self._discount(first, pair)
+        gain = max(0.0, grades[pair.document])
+        return weight * gain / ideal / len(self.pool.queries) if gain else 0.0
+
+    def _moved(self, compared: Sequence[tuple[int, int, float, float]]) -> dict[Pair, float]:
+        """How much the best grade of each unjudged pair moves comparisons of two runs.
+
+        Each comparison has two factors: for a product that the second run ranks higher, and for one
+        that it ranks lower.
+        """
+        moved = {}
         for query in self.pool.queries:
-            shown = {number: run.get(query, {}) for number, run in enumerate(self._discounts)}
-            shown[_NOBODY] = {}
             unjudged = self._documents[query] - self.grades[query].keys()
-            scale = self._scale(query) if unjudged else 1.0
-            for document in unjudged:
+            scale = self._scale(query) if unjudged else 0.0
+            for pair in (Pair(query, document) for document in unjudged):
                 worth = 0.0
-                for first, second, above, below in weights:
-                    weight = shown[second].get(document, 0.0) - shown[first].get(document, 0.0)
+                for first, second, above, below in compared:
+                    weight = self._discount(second, pair) - self._discount(first, pair)
                     worth += weight * above if weight > 0 else -weight * below
-                useful[Pair(query, document)] = worth * scale
-        return useful
+                moved[pair] = worth * scale
+        return moved
+
+    def _discount(self, run: int, pair: Pair) -> float:
+        """The discount of the pair's rank in a run; 0 if the run does not show it."""
+        if run == _NOBODY:
+            return 0.0
+        return self._discounts[run].get(pair.query, {}).get(pair.document, 0.0)
 
     def _shares(self, first: int, second: int) -> tuple[float, float]:
         """What judging is expected to gain, as a share of the best grade: of a product that

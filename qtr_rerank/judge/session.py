@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import threading
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from math import inf
 
 from qtr_rerank.errors import DataError
 from qtr_rerank.judge.comparison import Comparison
+from qtr_rerank.judge.drawing import Drawing, chance, state_of
 from qtr_rerank.judge.judgment_file import Graded, JudgmentFile
 from qtr_rerank.judge.pool import Pair, Pool, Ratings
 
@@ -23,12 +22,13 @@ STAY = 0.25
 class Progress:
     """`judged` counts all grades of the file, `left` the pairs that can still be judged.
 
-    `settled` says that no grade can turn the order of any two runs: the judge may stop.
+    `state` is that of the comparison: "settled" if no grade can turn the order of any two runs,
+    "likely settled" if the estimates of all others are clear, else "open".
     """
 
     judged: int
     left: int
-    settled: bool
+    state: str
 
 
 class Session:
@@ -46,10 +46,12 @@ class Session:
         file: JudgmentFile,
         others: Mapping[Pair, int] | None = None,
         *,
+        order: str = "drawn",
         overlap: float = 0.0,
         seed: int = 0,
     ) -> None:
         """Resume what `file` holds. Raises DataError if it is not of this pool."""
+        self._order = order
         self._file = file
         self._lock = threading.Lock()
         self._actions: list[tuple[str, Pair]] = []
@@ -58,6 +60,7 @@ class Session:
         self._pairs = frozenset(pool.open)
         _check_belongs(file, pool, ratings)
         self.comparison = Comparison(pool, ratings)
+        self._drawing = Drawing(self.comparison, seed)
         for pair, rating in self._others.items():
             self.comparison.judge(pair, rating)
         self._open = {
@@ -75,7 +78,9 @@ class Session:
     @property
     def progress(self) -> Progress:
         """How far the judge is."""
-        return Progress(len(self._file.graded), len(self._open), self.comparison.settled)
+        with self._lock:
+            state = state_of(self.comparison, self._drawing)
+            return Progress(len(self._file.graded), len(self._open), state)
 
     @property
     def graded(self) -> list[Graded]:
@@ -150,7 +155,11 @@ class Session:
         waiting = self._open - self._skipped.keys()
         if not waiting:
             return next(iter(self._skipped), None)
-        return next_pair(waiting, query, worths(self.comparison, self._others))
+        # The judges' agreement is measured first.
+        waiting = waiting & self._others.keys() or waiting
+        if self._order == "useful":
+            return next_useful(self.comparison, self._drawing, waiting, query)
+        return min(waiting, key=self._drawing.place.__getitem__)
 
 
 def _check_belongs(file: JudgmentFile, pool: Pool, ratings: Ratings) -> None:
@@ -172,12 +181,17 @@ def _check_belongs(file: JudgmentFile, pool: Pool, ratings: Ratings) -> None:
         )
 
 
-def next_pair(
-    waiting: Collection[Pair], query: str | None, worth: Callable[[Pair], tuple[float, int]]
+def next_useful(
+    comparison: Comparison, drawing: Drawing, waiting: Collection[Pair], query: str | None
 ) -> Pair:
     """The pair to judge after one of `query`: the most useful, or one of the same query that is
-    nearly as useful (STAY).
+    nearly as useful (STAY). Equal ones are in the order of the drawing.
     """
+    useful = comparison.usefulness()
+
+    def worth(pair: Pair) -> tuple[float, int]:
+        return useful.get(pair, 0.0), -drawing.place[pair]
+
     best = max(waiting, key=worth)
     near = max((pair for pair in waiting if pair.query == query), key=worth, default=None)
     if near is not None and worth(near)[0] >= STAY * worth(best)[0]:
@@ -185,16 +199,7 @@ def next_pair(
     return best
 
 
-def worths(comparison: Comparison, others: Collection[Pair]) -> Callable[[Pair], tuple[float, int]]:
-    """What to order unjudged pairs by, the highest first: those that `others` judged, then by
-    usefulness; equal ones in the order of the pool, which is random.
-    """
-    useful = comparison.usefulness()
-    place = {pair: -number for number, pair in enumerate(comparison.pool.open)}
-    return lambda pair: (inf if pair in others else useful.get(pair, 0.0), place[pair])
-
-
 def is_shared(pair: Pair, overlap: float, seed: int) -> bool:
     """Whether every judge gets the pair: the same pairs for all of them."""
-    key = f"{seed}|{pair.query}|{pair.document}".encode("utf-8", "surrogatepass")
-    return int.from_bytes(hashlib.blake2b(key, digest_size=8).digest()) / 2**64 < overlap
+    # Another number than the drawing's, so that the shared pairs are no earlier than others.
+    return chance(pair, ~seed) < overlap

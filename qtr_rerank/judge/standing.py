@@ -8,9 +8,10 @@ from qtr_rerank.evaluate.bounds import ndcg_bounds
 from qtr_rerank.evaluate.report import table
 from qtr_rerank.judge.agreement import Agreement
 from qtr_rerank.judge.comparison import Comparison
+from qtr_rerank.judge.drawing import Drawing
 
 
-def standing_text(names: Sequence[str], comparison: Comparison) -> str:
+def standing_text(names: Sequence[str], comparison: Comparison, drawing: Drawing) -> str:
     """A table with one row a run (means over all queries of the runs), then each two runs."""
     pool = comparison.pool
     depth = pool.depth
@@ -26,9 +27,8 @@ def standing_text(names: Sequence[str], comparison: Comparison) -> str:
         means = [sum(column) / len(found) for column in zip(*values, strict=True)]
         rows.append([name, *(f"{mean:.4f}" for mean in means)])
     lines = [table(rows), ""]
-    for first, first_name in enumerate(names):
-        for second in range(first + 1, len(names)):
-            lines.append(_compared(comparison, first, second, first_name, names[second]))
+    for first, second in comparison.compared:
+        lines.append(_compared(comparison, drawing, first, second, names))
     queries = len(pool.queries)
     lines.append(
         f"{queries} {'query' if queries == 1 else 'queries'}. At least, at most: over all grades "
@@ -37,16 +37,26 @@ def standing_text(names: Sequence[str], comparison: Comparison) -> str:
     return "\n".join(lines)
 
 
-def _compared(comparison: Comparison, first: int, second: int, name: str, other: str) -> str:
+def _compared(
+    comparison: Comparison, drawing: Drawing, first: int, second: int, names: Sequence[str]
+) -> str:
+    name, other = names[first], names[second]
     least, greatest = comparison.difference(first, second)
-    text = f"{other} less {name}: {least:+.4f} to {greatest:+.4f}: "
+    text = f"{other} less {name}: {least:+.4f} to {greatest:+.4f}, "
     if least > 0:
-        return f"{text}settled, {other} is better on these queries"
+        return f"{text}settled: {other} is better on these queries"
     if greatest < 0:
-        return f"{text}settled, {name} is better on these queries"
+        return f"{text}settled: {name} is better on these queries"
     if comparison.is_settled(first, second):
-        return f"{text}settled, they are equal on these queries"
-    return f"{text}open"
+        return f"{text}settled: they are equal on these queries"
+    estimate = drawing.estimate(comparison, first, second)
+    if estimate is None:
+        return f"{text}open"
+    better = other if estimate.difference > 0 else name
+    state = f"likely settled: {better} is better" if estimate.is_clear else "open"
+    return (
+        f"{text}{state}; estimate {estimate.difference:+.4f}, standard error {estimate.error:.4f}"
+    )
 
 
 def agreement_text(agreements: Sequence[Agreement]) -> str:

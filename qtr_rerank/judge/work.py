@@ -13,10 +13,11 @@ from qtr_rerank.evaluate.runs import Run, read_run
 from qtr_rerank.judge.agreement import agreements
 from qtr_rerank.judge.catalog import Catalog
 from qtr_rerank.judge.comparison import Comparison
+from qtr_rerank.judge.drawing import ORDERS, Drawing
 from qtr_rerank.judge.exchange import read_ratings, write_book, write_pairs
 from qtr_rerank.judge.judgment_file import Graded, JudgmentFile, read_graded
 from qtr_rerank.judge.pool import Pair, Pool, QueryTexts, Ratings, check_scale, pooled
-from qtr_rerank.judge.session import Session, is_shared, worths
+from qtr_rerank.judge.session import Session, is_shared
 from qtr_rerank.judge.standing import agreement_text, standing_text
 from qtr_rerank.trec import from_trec_id
 
@@ -34,6 +35,7 @@ class JudgeSettings:
     judge: str = "me"
     others: Sequence[Path] = ()
     overlap: float = 0.1
+    order: str = "drawn"
     depth: int = 10
     texts: Mapping[str, str] | None = None
     seed: int = 0
@@ -41,6 +43,8 @@ class JudgeSettings:
     def __post_init__(self) -> None:
         if not self.judge.strip() or len(self.judge.splitlines()) != 1:
             raise SettingsError(f"the judge is {self.judge!r}; expected a name on one line")
+        if self.order not in ORDERS:
+            raise SettingsError(f"the order is {self.order!r}; expected one of {', '.join(ORDERS)}")
         read = (*self.qrels, *self.others, *self.runs)
         same = next((path for path in read if path.resolve() == self.out.resolve()), None)
         if same is not None:
@@ -91,6 +95,7 @@ class Work:
                 self._ratings,
                 file,
                 _last_grades(self._others.values()),
+                order=settings.order,
                 overlap=settings.overlap,
                 seed=settings.seed,
             )
@@ -106,7 +111,7 @@ class Work:
         left = sum(pair.document not in comparison.grades[pair.query] for pair in open_pairs)
         judged = len(open_pairs) - left
         parts = [
-            standing_text(self._names, comparison),
+            standing_text(self._names, comparison, self._drawing()),
             f"{judged} of {len(open_pairs)} pairs judged: {self._settings.out}",
         ]
         if len(judges) > 1:
@@ -144,7 +149,13 @@ class Work:
             if pair not in judged
             and (pair not in by_others or is_shared(pair, settings.overlap, settings.seed))
         ]
-        pairs = sorted(left, key=worths(comparison, by_others), reverse=True)
+        drawing = self._drawing()
+        if settings.order == "useful":
+            useful = comparison.usefulness()
+            left.sort(key=lambda pair: (-useful.get(pair, 0.0), drawing.place[pair]))
+        else:
+            left.sort(key=drawing.place.__getitem__)
+        pairs = sorted(left, key=lambda pair: pair not in by_others)
         write_pairs(path, pairs, self.texts, self.catalog)
         return len(pairs)
 
@@ -153,6 +164,9 @@ class Work:
         judges = self._judges()
         write_book(path, judges, self.texts)
         return len(judges)
+
+    def _drawing(self) -> Drawing:
+        return Drawing(Comparison(self._pool, self._ratings), self._settings.seed)
 
     def _comparison(self) -> Comparison:
         """The comparison by all judges' grades; this judge's hold where another's differ."""
