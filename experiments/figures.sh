@@ -25,5 +25,6 @@ qtr search "$WORK/shop/index" --queries "$WORK/shop/queries.csv" -k 100 \
 python -m experiments.icecat "$QTR_DATA_DIR/icecat" --work "$WORK/icecat"
 python -m experiments.cascade "$WORK/shop/index" "$WORK/shop/judgments.csv" \
   "$WORK/icecat/index" "$WORK/icecat/qrels.csv"
+python -m experiments.judging "$QTR_DATA_DIR/icecat" --index "$WORK/icecat/index"
 python -m experiments.zero_shot --work "$WORK/zero-shot"
 python experiments/tables.py

@@ -301,6 +301,11 @@ def test_wrong_arguments_are_explained(shop: JudgeShop, tmp_path: Path) -> None:
     assert "judgments of 'me', as another file here" in str(
         run(shop, out, "--status", "--others", other).exception
     )
+    qrels = tmp_path / "qrels.csv"
+    qrels.write_text("qid,docid,rating\n17,P1,1\n")
+    other_ids = [str(shop.runs[0]), "--qrels", str(qrels), "--index", str(shop.index)]
+    result = CliRunner().invoke(cli, ["judge", *other_ids, "-o", str(out)])
+    assert "its ids look like 'kettle', theirs like '17'" in str(result.exception)
     no_index = [*map(str, shop.runs), "--index", str(tmp_path), "-o", str(out)]
     result = CliRunner().invoke(cli, ["judge", *no_index])
     assert "is not an index" in str(result.exception)

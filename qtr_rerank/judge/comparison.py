@@ -123,7 +123,7 @@ class Comparison:
         grades = self.grades[pair.query]
         ideal = self._ideal([max(0.0, grade) for grade in grades.values()])
         weight = self._discount(second, pair) - self._discount(first, pair)
-        gain = max(0.0, grades[pair.document])
+        gain = max(0.0, float(grades[pair.document]))
         return weight * gain / ideal / len(self.pool.queries) if gain else 0.0
 
     def _moved(self, compared: Sequence[tuple[int, int, float, float]]) -> dict[Pair, float]:

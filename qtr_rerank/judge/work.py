@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from qtr_rerank.errors import SettingsError
-from qtr_rerank.evaluate.qrels import merge_qrels, read_qrels
+from qtr_rerank.errors import DataError, SettingsError
+from qtr_rerank.evaluate.qrels import Qrels, merge_qrels, read_qrels
 from qtr_rerank.evaluate.runs import Run, read_run
 from qtr_rerank.judge.agreement import agreements
 from qtr_rerank.judge.catalog import Catalog
@@ -67,6 +67,7 @@ class Work:
         if settings.qrels:
             qrels = merge_qrels([read_qrels(path) for path in settings.qrels])
             self._ratings = qrels.ratings
+            _check_shared(runs, qrels)
             warning = check_scale(qrels.name, qrels.ratings)
         self._pool = pooled(
             runs, self._ratings, catalog.holds, depth=settings.depth, seed=settings.seed
@@ -182,6 +183,16 @@ class Work:
         if self._settings.out.exists():
             _, own = read_graded(self._settings.out)
         return {self._settings.judge: own, **self._others}
+
+
+def _check_shared(runs: Sequence[Run], qrels: Qrels) -> None:
+    for run in runs:
+        if not run.rankings.keys() & qrels.ratings.keys():
+            raise DataError(
+                f"{run.path} has no query of {qrels.name}: its ids look like "
+                f"{next(iter(run.rankings))!r}, theirs like {next(iter(qrels.ratings))!r}; give "
+                "qrels with the same query ids, or none"
+            )
 
 
 def _names(runs: Sequence[Run]) -> list[str]:
