@@ -70,11 +70,12 @@ RULES = (
     "Judge what the shopper wants. Read past misspelt words, word order, plurals and units: 2 l, "
     "2000 ml and 2-litre are the same.",
     "A broad query asks for little. Every laptop is exact for “laptop”, whatever its price, "
-    "age, rating or your own taste.",
+    "age, rating or your own taste. A brand alone asks for any product of that brand.",
     "What the query states must hold: brand, model, size, colour, amount, material, who it is for, "
     "what it fits. What it does not state does not matter.",
-    "One stated thing missing: close. The thing that makes the query what it is missing (the "
-    "wireless of a wireless mouse, the device that a part must fit), or two things: related.",
+    "If one stated thing is missing, the product is close. If two are missing, or the one that "
+    "matters most (“wireless” in “wireless mouse”, the device that a part must fit), it is "
+    "related.",
     "A brand, model or part number names one product. The same kind from another brand, or the "
     "neighbouring model, is close. An accessory for it is related.",
     "An accessory or part is exact only if it fits what the query names. If it fits something "
