@@ -67,9 +67,12 @@ def compared(index: Path, qrels: Path) -> Figures:
     for name, cascade in cascades().items():
         label = f"{name}, as shipped" if cascade == DEFAULT_CASCADE else name
         with SearchEngine.open(index, cascade=cascade) as engine:
-            order: Search = lambda query, e=engine: e.search(query, DEPTH).hits  # noqa: E731
-            runs.append(search_run(label, order, qrels))
+            runs.append(search_run(label, _reranked(engine), qrels))
     return measured(runs, qrels)
+
+
+def _reranked(engine: SearchEngine) -> Search:
+    return lambda query: engine.search(query, DEPTH).hits
 
 
 if __name__ == "__main__":

@@ -163,8 +163,9 @@ def _cells(row: dict[str, float], names: Sequence[str]) -> list[Any]:
 
 def _sample_row(run: dict[str, Any]) -> dict[str, float]:
     """A run of `qtr evaluate --json` in the names of `experiments.whole_catalog`."""
+    measures: dict[str, float] = run["measures"]
     page, (low, high) = run["first_page"], run["intervals"]["nDCG@10"]
-    return run["measures"] | {
+    return measures | {
         "nDCG@10, 95 % low": low,
         "nDCG@10, 95 % high": high,
         "nDCG@10, unjudged left out": page["condensed"],

@@ -85,6 +85,13 @@ def test_too_few_judged_results_are_warned_about(folder: Path) -> None:
     assert _json(folder, "rerank.trec", "--qrels", "judgments.csv")["warnings"] == []
 
 
+def test_missing_queries_are_not_taken_for_unjudged_results(folder: Path) -> None:
+    (folder / "half.trec").write_text("mug Q0 7 1 1 h")
+    fields = _json(folder, "half.trec", "--qrels", "judgments.csv", "--allow-missing")
+    assert fields["runs"][0]["measures"]["Judged@10"] == 0.5
+    assert fields["warnings"] == []
+
+
 def test_comparison_that_judging_could_turn_is_warned_about(folder: Path) -> None:
     settled = _json(folder, "bm25.trec", "rerank.trec", "--qrels", "judgments.csv")
     # The unjudged mug of bm25 may be as good as rerank's, but the shoes are in the wrong order.

@@ -101,12 +101,13 @@ def test_full_catalog_is_measured_by_the_added_judgments_too(data: Path, tmp_pat
     products = (data / "icecat" / "products.jsonl").read_text()
     found = {"id": added.product_id, "title": added.query}
     (folder / "products.jsonl").write_text(products + json.dumps(found) + "\n")
-    query, product = added.query, PRODUCTS[0].id
-    _write(folder / "judgments.csv", ["query", "docid", "rating"], [(query, product, 3)])
+    query, (first, second) = added.query, PRODUCTS[:2]
+    published_rows = [(query, first.id, 3), (query, second.id, 0)]
+    _write(folder / "judgments.csv", ["query", "docid", "rating"], published_rows)
     report = _report(icecat.main, tmp_path / "icecat.json", folder, "--work", tmp_path / "work")
     of_query = [one for one in read_judgments(ADDED_JUDGMENTS) if one.query == query]
-    assert report["judged pairs"] == 1
-    assert report["pairs with the added judgments"] == 1 + len(of_query)
+    assert report["judged pairs"] == 2
+    assert report["pairs with the added judgments"] == 2 + len(of_query)
     by_both, published = (
         report[name]["reranked"] for name in ("full catalog", "full catalog, published judgments")
     )

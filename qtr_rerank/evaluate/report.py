@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from statistics import fmean
 from typing import Any
 
 from qtr_rerank.evaluate.first_page import Comparison
@@ -147,9 +148,11 @@ def ranking_warnings(report: RankingReport) -> list[str]:
     warnings = []
     for run in report.runs:
         page = run.overall.first_page
-        if page.judged < ENOUGH_JUDGED:
+        # A query without results has nothing to judge.
+        shares = [one.judged for query, one in run.first_pages.items() if query not in run.missing]
+        if shares and fmean(shares) < ENOUGH_JUDGED:
             warnings.append(
-                f"{run.name}: only {page.judged:.0%} of the first {settings.cutoff} results are "
+                f"{run.name}: only {fmean(shares):.0%} of the first {settings.cutoff} results are "
                 f"judged (enough: {ENOUGH_JUDGED:.0%}); {ndcg} can be anything from "
                 f"{page.lower:.3f} to {page.upper:.3f}"
             )
