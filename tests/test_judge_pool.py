@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import statistics
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from qtr_rerank.judge.comparison import Comparison
 from qtr_rerank.judge.drawing import Drawing, state_of
 from qtr_rerank.judge.pool import Pair, Pool, QueryTexts, Ratings, check_scale, pooled
 from qtr_rerank.judge.session import next_useful
+from qtr_rerank.judge.standing import standing_text
 from tests.judge_fixtures import make_pool, make_run, rankings, ratings
 
 Rankings = dict[str, tuple[str, ...]]
@@ -338,3 +340,51 @@ def test_single_run_is_never_settled() -> None:
     drawing = Drawing(comparison, 0)
     comparison.judge(Pair("mug", "P1"), 3)
     assert state_of(comparison, drawing) == "open"
+
+
+# How it stands, as text
+
+
+def last_comparison(runs: list[Run], comparison: Comparison) -> str:
+    names = [run.name for run in runs]
+    drawing = Drawing(Comparison(comparison.pool, {}), 0)
+    return standing_text(names, comparison, drawing).splitlines()[-2]
+
+
+@pytest.mark.parametrize(
+    ("better", "text"), [("P1", "settled: a is better"), ("P2", "settled: b is better")]
+)
+def test_settled_comparison_names_the_better_run(better: str, text: str) -> None:
+    runs = [make_run("a", {"mug": ["P1", "P2"]}), make_run("b", {"mug": ["P2", "P1"]})]
+    comparison = Comparison(make_pool(*runs), {})
+    assert last_comparison(runs, comparison).endswith(", open")
+    for document in ("P1", "P2"):
+        comparison.judge(Pair("mug", document), 3 if document == better else 0)
+    assert text in last_comparison(runs, comparison)
+
+
+def test_runs_that_no_grade_can_part_are_equal() -> None:
+    runs = [make_run(name, {"mug": ["P1"]}) for name in "ab"]
+    comparison = Comparison(make_pool(*runs), {})
+    assert "settled: they are equal" in last_comparison(runs, comparison)
+
+
+def test_estimate_stands_beside_the_bounds() -> None:
+    pool, known, _ = graded_pool()
+    comparison = Comparison(pool, known)
+    drawing = Drawing(comparison, 0)
+    for pair in drawing.order[:30]:
+        comparison.judge(pair, 3 if pair.document.startswith("A") else 0)
+    text = standing_text(["a", "b"], comparison, drawing)
+    assert re.search(
+        r"b less a: -\d.\d{4} to \+\d.\d{4}, likely settled: a is better; "
+        r"estimate -\d.\d{4}, standard error \d.\d{4}",
+        text,
+    )
+
+
+def test_grades_of_queries_that_no_run_has_do_not_count() -> None:
+    comparison = Comparison(make_pool(make_run("a", {"mug": ["P1"]})), {})
+    comparison.judge(Pair("cup", "P1"), 3)
+    comparison.withdraw(Pair("cup", "P1"))
+    assert comparison.grades == {"mug": {}}

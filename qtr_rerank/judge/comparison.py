@@ -36,7 +36,7 @@ class Comparison:
         self._documents = {query: pool.documents(query) for query in pool.queries}
         places = 1.0 / np.log2(np.arange(2.0, pool.depth + 2.0))
         self._ideal_discounts = places
-        self._discounts = [
+        self._discounts: list[dict[str, dict[str, float]]] = [
             {
                 query: dict(zip(ranking, places.tolist(), strict=False))
                 for query, ranking in run.items()
